@@ -75,8 +75,8 @@ impl ImageConfiguration {
         let runtime = object.get("config")?.unwrap_or_default();
         let history = object.get::<Vec<Box<RawValue>>>("history")?.unwrap_or_default();
         let history = history
-            .into_iter()
-            .map(RawHistory::parse)
+            .iter()
+            .map(|raw| RawHistory::parse(raw))
             .collect::<Result<_, _>>()?;
         let diff_ids = object.get::<RootFs>("rootfs")?.unwrap_or_default().diff_ids;
         Ok(Self {
