@@ -1,0 +1,246 @@
+//! What differs between two trees, in the order in which a layer has it.
+//!
+//! Two rules that append tools get wrong decide the shape (dockerfile.md §0, findings 1 and 2):
+//!
+//! - every ancestor of something that is written is written too, with its exact mode, owner and extended attributes:
+//!   Docker and containers-storage unpack each layer by itself and would invent a missing parent as 0755 root;
+//! - no path runs through a symbolic link, because trees have none on the way to anything.
+//!
+//! The rest is what engines agree on: one entry per path, whiteouts before their siblings, explicit whiteouts for what
+//! is gone from a directory that was replaced (never `.wh.d` beside a new `d/`, which loses the deletion), and no hard
+//! link to a file of a lower layer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bstr::BString;
+
+use crate::node::{Directory, Node, NodeKind, Slot};
+use crate::{Content, ImagePath, Metadata, ModificationTime, PathError, Tree};
+
+/// One entry of a layer to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Where; of a whiteout, what is removed.
+    pub path: ImagePath,
+    /// Mode, owner and extended attributes.
+    pub metadata: Metadata,
+    /// Last modification.
+    pub mtime: ModificationTime,
+    /// What is written.
+    pub kind: ChangeKind,
+}
+
+/// What a [`Change`] writes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChangeKind {
+    /// A directory's header: new, changed, or an ancestor of something that is.
+    Directory,
+    /// A regular file with its content.
+    File(Content),
+    /// A symbolic link.
+    Symlink(BString),
+    /// Another name of a file of this layer, written before it.
+    HardLink(ImagePath),
+    /// A character device.
+    CharacterDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+    /// The path of the layers below is gone.
+    Whiteout,
+}
+
+/// Lists what turns `before` into `after`, in the order of a layer: depth first, of each directory its header, its
+/// whiteouts, then its children bytewise by name.
+///
+/// Files are unchanged if type, mode, owner, extended attributes, time and content are; directories do not compare
+/// times. What an edit did and undid leaves no trace.
+///
+/// # Errors
+/// [`ChangeError::Unknown`] if a directory of the base was replaced and a layer that was not read yet may have more
+/// in it that must be whited out.
+pub fn changes(before: &Tree, after: &Tree) -> Result<Vec<Change>, ChangeError> {
+    let mut comparison = Comparison {
+        complete: before.complete,
+        changes: Vec::new(),
+        written: HashMap::new(),
+    };
+    let (Some(old), Some(new)) = (before.root.as_directory(), after.root.as_directory()) else {
+        return Err(ChangeError::Root);
+    };
+    if before.root.metadata != after.root.metadata {
+        return Err(ChangeError::Root);
+    }
+    comparison.children(&ImagePath::root(), Some(old), new)?;
+    Ok(comparison.changes)
+}
+
+struct Comparison {
+    complete: bool,
+    changes: Vec<Change>,
+    /// Where each file of this layer was written first, for hard links.
+    written: HashMap<*const Node, ImagePath>,
+}
+
+impl Comparison {
+    fn children(
+        &mut self,
+        path: &ImagePath,
+        old: Option<&Directory>,
+        new: &Directory,
+    ) -> Result<(), ChangeError> {
+        if let Some(old) = old {
+            self.whiteouts(path, old, new)?;
+        }
+        for (name, node) in new.present() {
+            let before = old.and_then(|old| present(old, name));
+            if !before.is_some_and(|before| Arc::ptr_eq(before, node)) {
+                self.node(path.join(name)?, before, node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn whiteouts(&mut self, path: &ImagePath, old: &Directory, new: &Directory) -> Result<(), ChangeError> {
+        let replaced = new.sealed && !old.sealed;
+        if replaced && !self.complete {
+            return Err(ChangeError::Unknown(path.clone()));
+        }
+        for (name, _) in old.present() {
+            if present(new, name).is_none() {
+                self.changes.push(Change::whiteout(path.join(name)?));
+            }
+        }
+        // A name that only layers not read yet can have was removed by name, and stands as a mark of its own.
+        for (name, slot) in &new.children {
+            if matches!(slot, Slot::Absent) && old.get(name).is_none() {
+                self.changes.push(Change::whiteout(path.join(name)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn node(
+        &mut self,
+        path: ImagePath,
+        before: Option<&Arc<Node>>,
+        node: &Arc<Node>,
+    ) -> Result<(), ChangeError> {
+        match &node.kind {
+            NodeKind::Directory(directory) => self.directory(path, before, node, directory),
+            _ if before.is_some_and(|before| before == node) => Ok(()),
+            _ => {
+                self.leaf(path, node);
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(
+        &mut self,
+        path: ImagePath,
+        before: Option<&Arc<Node>>,
+        node: &Node,
+        directory: &Directory,
+    ) -> Result<(), ChangeError> {
+        let old = before.filter(|before| before.is_directory());
+        // Its header stands before its children, and is dropped again if there turns out to be nothing to say.
+        let header = self.changes.len();
+        self.changes.push(Change {
+            path: path.clone(),
+            metadata: node.metadata.clone(),
+            // A directory that the base has is only re-emitted, and its own time would make the layer differ between
+            // platforms that agree on all else.
+            mtime: if old.is_some() {
+                ModificationTime::Build
+            } else {
+                node.mtime
+            },
+            kind: ChangeKind::Directory,
+        });
+        self.children(&path, old.and_then(|old| old.as_directory()), directory)?;
+        let unchanged = old.is_some_and(|old| old.metadata == node.metadata);
+        if unchanged && self.changes.len() == header + 1 {
+            self.changes.truncate(header);
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, path: ImagePath, node: &Arc<Node>) {
+        let kind = match self.written.get(&Arc::as_ptr(node)) {
+            Some(first) => ChangeKind::HardLink(first.clone()),
+            None => {
+                self.written.insert(Arc::as_ptr(node), path.clone());
+                leaf_kind(&node.kind)
+            }
+        };
+        self.changes.push(Change {
+            path,
+            metadata: node.metadata.clone(),
+            mtime: node.mtime,
+            kind,
+        });
+    }
+}
+
+fn present<'a>(directory: &'a Directory, name: &BString) -> Option<&'a Arc<Node>> {
+    match directory.get(name) {
+        Some(Slot::Present(node)) => Some(node),
+        Some(Slot::Absent) | None => None,
+    }
+}
+
+fn leaf_kind(kind: &NodeKind) -> ChangeKind {
+    match kind {
+        NodeKind::Directory(_) => ChangeKind::Directory,
+        NodeKind::File(content) => ChangeKind::File(content.clone()),
+        NodeKind::Symlink(target) => ChangeKind::Symlink(target.clone()),
+        NodeKind::CharacterDevice { major, minor } => ChangeKind::CharacterDevice {
+            major: *major,
+            minor: *minor,
+        },
+        NodeKind::BlockDevice { major, minor } => ChangeKind::BlockDevice {
+            major: *major,
+            minor: *minor,
+        },
+        NodeKind::Fifo => ChangeKind::Fifo,
+    }
+}
+
+impl Change {
+    fn whiteout(path: ImagePath) -> Self {
+        Self {
+            path,
+            metadata: Metadata::root_owned(0),
+            mtime: ModificationTime::Seconds(0),
+            kind: ChangeKind::Whiteout,
+        }
+    }
+}
+
+/// Why the difference of two trees is no layer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Layers have no entry for the root.
+    #[error("the mode or owner of the root directory changed, which no layer can say")]
+    Root,
+    /// A directory was replaced, and what lower layers have in it is not known.
+    #[error("what is in {0} is decided by a layer that was not read yet")]
+    Unknown(ImagePath),
+    /// A name that no layer can hold.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}

@@ -1,0 +1,180 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice};
+
+use crate::node::Node;
+use crate::{ImagePath, Lookup, PathError, Tree};
+
+/// How many symbolic links one path may run through: Linux's `MAXSYMLINKS`.
+const MAX_LINKS: usize = 40;
+
+/// Where a path leads, every symbolic link on the way followed inside the image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The place, through no symbolic link; its parent is a directory that is there.
+    pub path: ImagePath,
+    /// What is there; `None` if only the last name is missing.
+    pub node: Option<Arc<Node>>,
+}
+
+/// What to do with a symbolic link in the last place of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastLink {
+    /// Follow it, as `open` and `stat` do.
+    Follow,
+    /// Take the link itself, as `unlink` and `lstat` do.
+    Keep,
+}
+
+impl Tree {
+    /// Follows `path` as the kernel does in a process whose root is this image and whose directory is `directory`.
+    ///
+    /// `..` above the root stays at the root. A trailing slash demands a directory, and follows a link to it.
+    ///
+    /// # Errors
+    /// As the kernel: a name in the middle is missing or no directory, too many links, a name too long. And
+    /// [`ResolveError::Unknown`] with the path that a further layer must decide.
+    pub fn resolve(
+        &self,
+        path: &[u8],
+        directory: &ImagePath,
+        last: LastLink,
+    ) -> Result<Resolved, ResolveError> {
+        if path.is_empty() {
+            return Err(ResolveError::NotFound);
+        }
+        let mut walk = Walk::new(path, directory);
+        while let Some(name) = walk.pending.pop_front() {
+            self.step(&mut walk, &name, last)?;
+        }
+        self.arrive(walk)
+    }
+
+    fn step(&self, walk: &mut Walk, name: &[u8], last: LastLink) -> Result<(), ResolveError> {
+        self.expect_directory(&walk.place)?;
+        match name {
+            b"." => return Ok(()),
+            b".." => {
+                walk.place = walk.place.parent().unwrap_or_default();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let place = walk.place.join(name)?;
+        let at_end = walk.pending.is_empty();
+        let node = match self.find(&place) {
+            Lookup::Found(node) => node,
+            Lookup::Unknown => return Err(ResolveError::Unknown(place)),
+            Lookup::Absent if at_end => {
+                walk.place = place;
+                return Ok(());
+            }
+            Lookup::Absent => return Err(ResolveError::NotFound),
+        };
+        match node.symlink_target() {
+            Some(target) if !at_end || last == LastLink::Follow || walk.wants_directory => {
+                walk.follow(target)
+            }
+            _ => {
+                walk.place = place;
+                Ok(())
+            }
+        }
+    }
+
+    fn expect_directory(&self, place: &ImagePath) -> Result<(), ResolveError> {
+        match self.find(place) {
+            Lookup::Found(node) if node.is_directory() => Ok(()),
+            Lookup::Found(_) => Err(ResolveError::NotADirectory),
+            Lookup::Absent => Err(ResolveError::NotFound),
+            Lookup::Unknown => Err(ResolveError::Unknown(place.clone())),
+        }
+    }
+
+    fn arrive(&self, walk: Walk) -> Result<Resolved, ResolveError> {
+        let node = match self.lookup(&walk.place) {
+            Lookup::Found(node) => Some(node.clone()),
+            Lookup::Absent => None,
+            Lookup::Unknown => return Err(ResolveError::Unknown(walk.place)),
+        };
+        if walk.wants_directory && node.as_ref().is_some_and(|node| !node.is_directory()) {
+            return Err(ResolveError::NotADirectory);
+        }
+        Ok(Resolved {
+            path: walk.place,
+            node,
+        })
+    }
+}
+
+struct Walk {
+    place: ImagePath,
+    pending: VecDeque<BString>,
+    links: usize,
+    wants_directory: bool,
+}
+
+impl Walk {
+    fn new(path: &[u8], directory: &ImagePath) -> Self {
+        let place = if path.starts_with(b"/") {
+            ImagePath::root()
+        } else {
+            directory.clone()
+        };
+        Self {
+            place,
+            pending: names(path),
+            links: 0,
+            wants_directory: path.ends_with(b"/"),
+        }
+    }
+
+    fn follow(&mut self, target: &[u8]) -> Result<(), ResolveError> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(ResolveError::TooManyLinks);
+        }
+        if target.is_empty() {
+            return Err(ResolveError::NotFound);
+        }
+        if target.starts_with(b"/") {
+            self.place = ImagePath::root();
+        }
+        if self.pending.is_empty() {
+            self.wants_directory |= target.ends_with(b"/");
+        }
+        for name in names(target).into_iter().rev() {
+            self.pending.push_front(name);
+        }
+        Ok(())
+    }
+}
+
+fn names(path: &[u8]) -> VecDeque<BString> {
+    path.split_str("/")
+        .filter(|name| !name.is_empty())
+        .map(BString::from)
+        .collect()
+}
+
+/// Why a path leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// `ENOENT`: a name before the last one is missing, or the path is empty.
+    #[error("No such file or directory")]
+    NotFound,
+    /// `ENOTDIR`: a name before the last one, or before a trailing slash, is no directory.
+    #[error("Not a directory")]
+    NotADirectory,
+    /// `ELOOP`.
+    #[error("Too many levels of symbolic links")]
+    TooManyLinks,
+    /// `ENAMETOOLONG`, or a NUL in a name.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The layers read so far do not decide this path.
+    #[error("{0} is decided by a layer that was not read yet")]
+    Unknown(ImagePath),
+}
