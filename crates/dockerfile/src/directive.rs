@@ -1,0 +1,291 @@
+//! Parser directives: the `# key=value` comments that may open a Dockerfile.
+//!
+//! Three keys are known: `syntax`, `escape` and `check`. The first line that is anything else ends the directives for
+//! good, so that a misspelt one is an ordinary comment, as it is for BuildKit.
+//!
+//! BuildKit looks for `syntax` and `check` in another way than for `escape`: only on lines that are not indented, but
+//! also after a `#!` line. Both are kept. Frontends for other languages announce themselves by `// syntax=` or JSON;
+//! such a file fails here at its first line, which is no instruction.
+
+use crate::diagnostic::Report;
+use crate::source::{SourceFile, Span, Spanned};
+use crate::suggest;
+
+/// The parser directives of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directives {
+    /// The image named by `# syntax=`, always one that speaks BuildKit's Dockerfile language.
+    pub syntax: Option<Spanned<String>>,
+    /// The escape character.
+    pub escape: Escape,
+    /// What `# check=` asks of the lint.
+    pub check: Option<Spanned<CheckOptions>>,
+}
+
+/// The character that continues lines and takes the meaning from the character after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escape {
+    /// `\`, unless the file says otherwise.
+    #[default]
+    Backslash,
+    /// `` ` ``, for paths of Windows.
+    Backtick,
+}
+
+/// The options of `# check=`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckOptions {
+    /// Rules that are not applied.
+    pub skip: Rules,
+    /// Experimental rules that are.
+    pub experimental: Rules,
+    /// Whether a violation makes the build fail.
+    pub error: bool,
+}
+
+/// A choice of lint rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// Every rule there is.
+    All,
+    /// The rules of these names; case matters.
+    Named(Vec<String>),
+}
+
+impl Escape {
+    /// The character itself.
+    pub fn character(self) -> char {
+        match self {
+            Self::Backslash => '\\',
+            Self::Backtick => '`',
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
+}
+
+impl CheckOptions {
+    /// Parses the value of a `check` directive, for example `skip=StageNameCasing,FromAsCasing;error=true`.
+    ///
+    /// # Errors
+    ///
+    /// The message says which option is unknown or which value is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        // BuildKit splits in three, so that a fourth part belongs to the third.
+        for part in text
+            .trim()
+            .splitn(3, ';')
+            .filter(|part| !text.trim().is_empty() || !part.is_empty())
+        {
+            let (key, value) = part.split_once('=').ok_or_else(|| unknown_option(part))?;
+            match key.trim() {
+                "skip" => options.skip = Rules::parse(value),
+                "experimental" => options.experimental = Rules::parse(value),
+                "error" => options.error = parse_bool(value.trim()).ok_or_else(|| not_bool(value))?,
+                other => return Err(unknown_option(other)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Rules {
+    fn parse(text: &str) -> Self {
+        match text.trim() {
+            "all" => Self::All,
+            names => Self::Named(names.split(',').map(|name| name.trim().to_owned()).collect()),
+        }
+    }
+}
+
+/// Reads the directives at the start of a source.
+pub(crate) fn parse(report: &mut Report) -> Directives {
+    let source = std::sync::Arc::clone(&report.source);
+    let mut reader = Reader {
+        report,
+        directives: Directives::default(),
+        seen: Vec::new(),
+    };
+    let mut after_shebang = false;
+    for number in 1.. {
+        let Some(line) = line(&source, number) else { break };
+        if number == 1 && line.text.starts_with("#!") {
+            after_shebang = true;
+            continue;
+        }
+        let Some(directive) = Directive::parse(&line) else {
+            break;
+        };
+        if !reader.accept(&line, &directive, after_shebang) {
+            break;
+        }
+    }
+    reader.directives
+}
+
+/// A line of the source and the offset of its first byte.
+struct Line {
+    text: String,
+    start: usize,
+    indented: bool,
+}
+
+/// A comment of the form `key=value`, and where its value stands.
+struct Directive {
+    key: String,
+    value: Spanned<String>,
+}
+
+struct Reader<'a> {
+    report: &'a mut Report,
+    directives: Directives,
+    seen: Vec<String>,
+}
+
+impl Directive {
+    fn parse(line: &Line) -> Option<Self> {
+        let body = line.text.strip_prefix('#')?.trim_start();
+        let (key, value) = body.split_once('=')?;
+        let (key, value) = (key.trim_ascii_end(), value.trim_ascii());
+        let is_word = key.starts_with(|c: char| c.is_ascii_alphabetic())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_word || value.is_empty() {
+            return None;
+        }
+        let start = line.start + line.text.rfind(value)?;
+        let value = Spanned::new(value.to_owned(), Span::new(start, start + value.len()));
+        Some(Self {
+            key: key.to_ascii_lowercase(),
+            value,
+        })
+    }
+}
+
+impl Reader<'_> {
+    /// Takes a directive in; false ends the directives.
+    fn accept(&mut self, line: &Line, directive: &Directive, after_shebang: bool) -> bool {
+        if !["syntax", "escape", "check"].contains(&directive.key.as_str()) {
+            return false;
+        }
+        if self.seen.contains(&directive.key) {
+            let span = Span::new(line.start, line.start + line.text.len());
+            self.report.error(
+                span,
+                format!("only one `{}` parser directive can be used", directive.key),
+            );
+            return true;
+        }
+        self.seen.push(directive.key.clone());
+        match directive.key.as_str() {
+            "escape" if !after_shebang => self.escape(&directive.value),
+            "syntax" if !line.indented => self.syntax(&directive.value),
+            "check" if !line.indented => self.check(&directive.value),
+            _ => {}
+        }
+        true
+    }
+
+    fn escape(&mut self, value: &Spanned<String>) {
+        match value.value.as_str() {
+            "\\" => self.directives.escape = Escape::Backslash,
+            "`" => self.directives.escape = Escape::Backtick,
+            other => {
+                let hint =
+                    Some("the escape character is a backslash or a backtick, without quotes".to_owned());
+                self.report
+                    .error_with_hint(value.span, format!("invalid escape character `{other}`"), hint);
+            }
+        }
+    }
+
+    fn syntax(&mut self, value: &Spanned<String>) {
+        let image = value.value.split(' ').next().unwrap_or_default();
+        let span = Span::new(value.span.start, value.span.start + image.len());
+        if is_dockerfile_frontend(image) {
+            self.directives.syntax = Some(Spanned::new(image.to_owned(), span));
+            return;
+        }
+        let hint = Some("only `docker/dockerfile` is understood; no other frontend can be run".to_owned());
+        self.report.error_with_hint(
+            span,
+            format!("unsupported frontend `{image}` in the syntax directive"),
+            hint,
+        );
+    }
+
+    fn check(&mut self, value: &Spanned<String>) {
+        match CheckOptions::parse(&value.value) {
+            Ok(options) => self.directives.check = Some(Spanned::new(options, value.span)),
+            Err(message) => {
+                let hint = Some(
+                    "the options are `skip=RULE,..`, `experimental=RULE,..` and `error=true`".to_owned(),
+                );
+                self.report.error_with_hint(value.span, message, hint);
+            }
+        }
+    }
+}
+
+fn line(source: &SourceFile, number: usize) -> Option<Line> {
+    let text = source.text();
+    let start = match number {
+        1 => source.byte_order_mark(),
+        _ => {
+            text.iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n')
+                .nth(number - 2)?
+                .0
+                + 1
+        }
+    };
+    if start >= text.len() {
+        return None;
+    }
+    let raw = source.line(number);
+    let trimmed = raw.trim_start();
+    let indentation = raw.len() - trimmed.len();
+    Some(Line {
+        text: trimmed.to_owned(),
+        start: start + indentation,
+        indented: indentation > 0,
+    })
+}
+
+/// Whether an image is BuildKit's Dockerfile frontend, whatever its version and whichever registry mirrors it.
+fn is_dockerfile_frontend(image: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    let last_slash = name.rfind('/').unwrap_or(0);
+    let name = name
+        .rfind(':')
+        .filter(|colon| *colon > last_slash)
+        .map_or(name, |colon| &name[..colon]);
+    let is = |repository: &str| name == repository || name.ends_with(&format!("/{repository}"));
+    is("docker/dockerfile") || is("docker/dockerfile-upstream")
+}
+
+fn unknown_option(option: &str) -> String {
+    let hint = suggest::did_you_mean(option.trim(), ["skip", "experimental", "error"]);
+    let suggestion = hint
+        .map(|name| format!(" (did you mean `{name}`?)"))
+        .unwrap_or_default();
+    format!("invalid check option `{option}`{suggestion}")
+}
+
+fn not_bool(value: &str) -> String {
+    format!("invalid value `{value}` for check option `error`: expected `true` or `false`")
+}
+
+/// The words that Go reads as a truth value, which is what BuildKit accepts.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
