@@ -244,3 +244,165 @@ pub enum ChangeError {
     #[error(transparent)]
     Path(#[from] PathError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Edit;
+    use crate::notation::{partial, path, print, tree};
+
+    const BASE: &str = "d 755 0:0 etc\nf 644 0:0 etc/motd hello\nd 1777 0:0 tmp\nd 750 1000:1001 opt\nd 700 7:7 opt/in\n\
+        f 600 0:0 opt/in/x 123\nf 755 0:0 a 1\nh b = a\nl bin -> opt";
+
+    /// Applies an edit to the base and prints what it leaves.
+    fn after(edit: impl FnOnce(&mut Edit)) -> Vec<String> {
+        let base = tree(&[BASE]);
+        let mut changed = Edit::new(&base);
+        edit(&mut changed);
+        print(&changes(&base, &changed.finish()).unwrap())
+    }
+
+    fn directory() -> Node {
+        Node::directory(Metadata::root_owned(0o755), ModificationTime::Build)
+    }
+
+    fn file(content: &str) -> Node {
+        let bytes = Content::Bytes(content.as_bytes().into());
+        Node::file(Metadata::root_owned(0o644), ModificationTime::Build, bytes)
+    }
+
+    #[test]
+    fn ancestors_are_written_as_the_base_has_them() {
+        assert_eq!(
+            after(|edit| edit.put(&path("opt/in/new"), directory()).unwrap()),
+            [
+                "d 750 1000:1001 opt *",
+                "d 700 7:7 opt/in *",
+                "d 755 0:0 opt/in/new *"
+            ]
+        );
+        assert_eq!(
+            after(|edit| edit.put(&path("tmp/x"), file("y")).unwrap()),
+            ["d 1777 0:0 tmp *", "f 644 0:0 tmp/x y *"]
+        );
+    }
+
+    #[test]
+    fn what_is_undone_leaves_no_trace() {
+        let nothing = after(|edit| {
+            edit.put(&path("opt/new"), directory()).unwrap();
+            edit.remove(&path("opt/new")).unwrap();
+            edit.set_metadata(&path("etc"), Metadata::root_owned(0o755))
+                .unwrap();
+            edit.rename(&path("a"), &path("c")).unwrap();
+            edit.rename(&path("c"), &path("a")).unwrap();
+        });
+        assert!(nothing.is_empty(), "{nothing:?}");
+    }
+
+    #[test]
+    fn removal_is_one_whiteout() {
+        assert_eq!(
+            after(|edit| edit.remove(&path("opt/in")).unwrap()),
+            ["d 750 1000:1001 opt *", "w opt/in"]
+        );
+    }
+
+    #[test]
+    fn a_replaced_directory_lists_what_is_gone() {
+        let replaced = after(|edit| {
+            edit.remove(&path("opt/in")).unwrap();
+            edit.put(&path("opt/in"), directory()).unwrap();
+            edit.put(&path("opt/in/y"), file("1")).unwrap();
+        });
+        assert_eq!(
+            replaced,
+            [
+                "d 750 1000:1001 opt *",
+                "d 755 0:0 opt/in *",
+                "w opt/in/x",
+                "f 644 0:0 opt/in/y 1 *"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_type_change_needs_no_whiteout() {
+        assert_eq!(
+            after(|edit| edit.put(&path("opt/in"), file("1")).unwrap()),
+            ["d 750 1000:1001 opt *", "f 644 0:0 opt/in 1 *"]
+        );
+        let link_to_directory = after(|edit| edit.put(&path("bin"), directory()).unwrap());
+        assert_eq!(link_to_directory, ["d 755 0:0 bin *"]);
+    }
+
+    #[test]
+    fn a_base_file_changes_under_one_name_only() {
+        let metadata = Metadata::root_owned(0o600);
+        assert_eq!(
+            after(|edit| edit.set_metadata(&path("b"), metadata).unwrap()),
+            ["f 600 0:0 b (1 bytes)"]
+        );
+    }
+
+    #[test]
+    fn no_hard_link_leads_into_a_lower_layer() {
+        let linked = after(|edit| edit.link(&path("etc/motd"), &path("etc/new")).unwrap());
+        assert_eq!(linked, ["d 755 0:0 etc *", "f 644 0:0 etc/new (5 bytes)"]);
+    }
+
+    #[test]
+    fn names_linked_in_one_edit_change_together() {
+        let linked = after(|edit| {
+            edit.put(&path("etc/one"), file("1")).unwrap();
+            edit.link(&path("etc/one"), &path("etc/two")).unwrap();
+            edit.set_metadata(&path("etc/two"), Metadata::root_owned(0o600))
+                .unwrap();
+        });
+        assert_eq!(
+            linked,
+            [
+                "d 755 0:0 etc *",
+                "f 600 0:0 etc/one 1 *",
+                "h etc/two = etc/one *"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_moved_directory_is_written_whole() {
+        let moved = after(|edit| edit.rename(&path("opt"), &path("srv")).unwrap());
+        assert_eq!(
+            moved,
+            [
+                "w opt",
+                "d 750 1000:1001 srv",
+                "d 700 7:7 srv/in",
+                "f 600 0:0 srv/in/x (3 bytes)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_replaced_directory_must_be_known_whole() {
+        let base = partial(&[BASE]);
+        let mut edit = Edit::new(&base);
+        edit.remove(&path("opt/in")).unwrap();
+        let removed = changes(&base, edit.tree()).unwrap();
+        assert_eq!(print(&removed), ["d 750 1000:1001 opt *", "w opt/in"]);
+        edit.put(&path("opt/in"), directory()).unwrap();
+        assert_eq!(
+            changes(&base, edit.tree()),
+            Err(ChangeError::Unknown(path("opt/in")))
+        );
+    }
+
+    #[test]
+    fn the_root_itself_cannot_change() {
+        let base = tree(&[BASE]);
+        let mut edit = Edit::new(&base);
+        edit.set_metadata(&ImagePath::root(), Metadata::root_owned(0o700))
+            .unwrap();
+        assert_eq!(changes(&base, edit.tree()), Err(ChangeError::Root));
+    }
+}

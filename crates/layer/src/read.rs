@@ -66,26 +66,72 @@ pub fn read_listing(compressed: impl Read, expected: &DiffId) -> Result<Listing,
     reader.finish(found, uncompressed_size)
 }
 
-/// Finds one file's bytes in a layer, compressed as it is stored; the reader fails at the end of the file if its digest
-/// is not what the listing says.
+/// Copies files out of a layer, compressed as it is stored, in one pass over it.
+///
+/// `sink` is asked for a writer once for each file, in the order of the layer. The stream is left where the last file
+/// ends: whoever wants the layer itself verified reads on.
 ///
 /// # Errors
-/// The stream fails or ends before the file.
-pub fn read_file<'a>(compressed: impl Read + 'a, file: &BaseFile) -> io::Result<Box<dyn Read + 'a>> {
-    let mut stream = decompressor(compressed)?;
-    let skipped = io::copy(&mut (&mut stream).take(file.offset), &mut io::sink())?;
-    if skipped < file.offset {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the layer ends before the file",
-        ));
+/// The stream fails, ends before a file does, or a file's bytes are not those that were listed.
+pub fn read_files<W: io::Write>(
+    compressed: impl Read,
+    files: &[&BaseFile],
+    mut sink: impl FnMut(&BaseFile) -> io::Result<W>,
+) -> Result<(), FileReadError> {
+    let mut files = files.to_vec();
+    files.sort_by_key(|file| file.offset);
+    files.dedup_by_key(|file| file.offset);
+    let mut stream = decompressor(compressed).map_err(|source| FileReadError::Layer { source })?;
+    let mut position = 0;
+    for file in files {
+        let failed = |source| FileReadError::File {
+            path: file.path.clone(),
+            source,
+        };
+        // Listings never have files that overlap; a damaged one would, and then the digest tells.
+        copy_exactly(&mut stream, &mut io::sink(), file.offset.saturating_sub(position)).map_err(failed)?;
+        let mut writer = Digesting {
+            writer: sink(file).map_err(failed)?,
+            digester: Digester::new(file.digest.algorithm()),
+        };
+        copy_exactly(&mut stream, &mut writer, file.size).map_err(failed)?;
+        let found = writer.digester.finish();
+        if found != file.digest {
+            return Err(FileReadError::Digest {
+                path: file.path.clone(),
+                expected: file.digest.clone(),
+                found,
+            });
+        }
+        position = file.offset + file.size;
     }
-    Ok(Box::new(VerifyingFile {
-        stream: stream.take(file.size),
-        digester: Some(Digester::new(file.digest.algorithm())),
-        expected: file.digest.clone(),
-        path: file.path.clone(),
-    }))
+    Ok(())
+}
+
+fn copy_exactly(from: &mut impl Read, to: &mut impl io::Write, count: u64) -> io::Result<()> {
+    let copied = io::copy(&mut from.take(count), to)?;
+    if copied < count {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(())
+    }
+}
+
+struct Digesting<W> {
+    writer: W,
+    digester: Digester,
+}
+
+impl<W: io::Write> io::Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.digester.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 #[derive(Default)]
@@ -476,43 +522,6 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// A file of a layer, checked when its last byte was read.
-struct VerifyingFile<R: Read> {
-    stream: io::Take<R>,
-    digester: Option<Digester>,
-    expected: Digest,
-    path: ImagePath,
-}
-
-impl<R: Read> Read for VerifyingFile<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buffer)?;
-        if let Some(digester) = &mut self.digester {
-            digester.update(&buffer[..count]);
-        }
-        if count == 0 && !buffer.is_empty() {
-            self.verify()?;
-        }
-        Ok(count)
-    }
-}
-
-impl<R: Read> VerifyingFile<R> {
-    fn verify(&mut self) -> io::Result<()> {
-        let Some(digester) = self.digester.take() else {
-            return Ok(());
-        };
-        let found = digester.finish();
-        if found == self.expected {
-            return Ok(());
-        }
-        let Self { path, expected, .. } = self;
-        let message =
-            format!("{path} in the base layer is not what was listed: expected {expected}, found {found}");
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
-    }
-}
-
 /// Why a layer could not be listed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -573,4 +582,34 @@ pub enum LayerReadError {
     /// Too many members.
     #[error("the layer has more than {MAX_ENTRIES} members")]
     TooManyEntries,
+}
+
+/// Why a file could not be copied out of a layer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileReadError {
+    /// The layer could not be read or decompressed.
+    #[error("the base layer could not be read")]
+    Layer {
+        /// What happened.
+        source: io::Error,
+    },
+    /// The layer ended, or the file could not be kept.
+    #[error("{path} could not be read from its base layer")]
+    File {
+        /// The file.
+        path: ImagePath,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The bytes are not those that the listing was made from.
+    #[error("{path} in the base layer is not what was listed: expected {expected}, found {found}")]
+    Digest {
+        /// The file.
+        path: ImagePath,
+        /// What the listing says.
+        expected: Digest,
+        /// What the bytes have.
+        found: Digest,
+    },
 }

@@ -178,3 +178,65 @@ pub enum ResolveError {
     #[error("{0} is decided by a layer that was not read yet")]
     Unknown(ImagePath),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::{partial, path, tree};
+
+    const BASE: &str = "d 755 0:0 usr\nd 755 0:0 usr/bin\nf 755 0:0 usr/bin/sh 1\nl bin -> usr/bin\nl abs -> /usr/bin\nl up -> ../../../usr\n\
+        l loop -> loop\nl dangling -> /usr/missing\nl usr/bin/link -> sh\nl todir -> usr/bin/";
+
+    fn leads(text: &str, directory: &str, last: LastLink) -> String {
+        match tree(&[BASE]).resolve(text.as_bytes(), &path(directory), last) {
+            Ok(Resolved { path, node }) => {
+                format!("{path}{}", if node.is_some() { "" } else { " (missing)" })
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_image() {
+        let cases = [
+            ("/bin/sh", "/usr/bin/sh"),
+            ("/abs/sh", "/usr/bin/sh"),
+            ("/up/bin", "/usr/bin"),
+            ("bin/../x", "/usr/x (missing)"),
+            ("/../../etc", "/etc (missing)"),
+            ("/bin/link", "/usr/bin/sh"),
+            ("/dangling", "/usr/missing (missing)"),
+            ("/loop", "Too many levels of symbolic links"),
+            ("/no/x", "No such file or directory"),
+            ("/bin/sh/x", "Not a directory"),
+            ("/bin/sh/", "Not a directory"),
+            ("/bin/new/", "/usr/bin/new (missing)"),
+            ("", "No such file or directory"),
+            ("/", "/"),
+            ("todir/sh", "/usr/bin/sh"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(leads(text, "", LastLink::Follow), expected, "{text}");
+        }
+        assert_eq!(leads("sh", "usr/bin", LastLink::Follow), "/usr/bin/sh");
+    }
+
+    #[test]
+    fn the_last_link_can_be_kept() {
+        assert_eq!(leads("/bin", "", LastLink::Keep), "/bin");
+        assert_eq!(leads("/bin/", "", LastLink::Keep), "/usr/bin");
+        assert_eq!(leads("/dangling", "", LastLink::Keep), "/dangling");
+    }
+
+    #[test]
+    fn what_a_lower_layer_decides_is_named() {
+        let tree = partial(&["d 755 0:0 etc"]);
+        let resolve = |text: &str| tree.resolve(text.as_bytes(), &ImagePath::root(), LastLink::Follow);
+        assert_eq!(
+            resolve("/etc/vault"),
+            Err(ResolveError::Unknown(path("etc/vault")))
+        );
+        assert_eq!(resolve("/usr/bin/sh"), Err(ResolveError::Unknown(path("usr"))));
+        assert!(resolve("/etc").is_ok());
+    }
+}

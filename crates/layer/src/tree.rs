@@ -360,3 +360,139 @@ fn seal(node: &Arc<Node>) -> Arc<Node> {
         _ => node.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::{partial, path, tree};
+
+    /// What is at a path, in one word.
+    fn at(tree: &Tree, name: &str) -> String {
+        match tree.lookup(&path(name)) {
+            Lookup::Absent => "absent".to_owned(),
+            Lookup::Unknown => "unknown".to_owned(),
+            Lookup::Found(node) => match &node.kind {
+                NodeKind::Directory(_) => format!("d{:o}", node.metadata.mode),
+                NodeKind::File(content) => format!("f{}", content.size()),
+                NodeKind::Symlink(target) => format!("l{target}"),
+                _ => "other".to_owned(),
+            },
+        }
+    }
+
+    fn check(tree: &Tree, expected: &[(&str, &str)]) {
+        for (name, found) in expected {
+            assert_eq!(at(tree, name), *found, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_top_layer_wins() {
+        let tree = tree(&[
+            "d 755 0:0 etc\nf 644 0:0 etc/a one\nf 644 0:0 etc/b one\nd 700 0:0 opt\nf 644 0:0 opt/x x\nl lib -> usr/lib",
+            "d 711 0:0 etc\nf 644 0:0 etc/a three\nf 644 0:0 opt/y y",
+            "w etc/b\nf 644 0:0 lib 1",
+        ]);
+        let expected = [
+            ("etc", "d711"),
+            ("etc/a", "f5"),
+            ("etc/b", "absent"),
+            ("opt", "d700"),
+            ("opt/x", "f1"),
+            ("opt/y", "f1"),
+            ("lib", "f1"),
+            ("no", "absent"),
+        ];
+        check(&tree, &expected);
+    }
+
+    #[test]
+    fn whiteouts_hide_lower_layers_only() {
+        let tree = tree(&[
+            "d 755 0:0 a\nf 644 0:0 a/old 1\nd 755 0:0 b\nf 644 0:0 b/old 1\nd 755 0:0 c\nf 644 0:0 c/old 1",
+            "d 755 0:0 a\no a\nf 644 0:0 a/new 1\nw b",
+            "d 750 0:0 b\nf 644 0:0 b/new 1\nf 644 0:0 c/new 1",
+        ]);
+        check(
+            &tree,
+            &[
+                ("a/old", "absent"),
+                ("a/new", "f1"),
+                ("b", "d750"),
+                ("b/old", "absent"),
+                ("b/new", "f1"),
+                ("c/old", "f1"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_directory_over_a_file_shows_nothing_below_the_file() {
+        let tree = tree(&[
+            "d 755 0:0 a\nf 644 0:0 a/deep 1",
+            "f 644 0:0 a 1",
+            "d 755 0:0 a\nf 644 0:0 a/new 1",
+        ]);
+        check(&tree, &[("a/deep", "absent"), ("a/new", "f1")]);
+    }
+
+    #[test]
+    fn a_whiteout_beside_its_name_is_lost() {
+        let tree = tree(&[
+            "d 755 0:0 d\nf 644 0:0 d/old 1",
+            "w d\nd 755 0:0 d\nf 644 0:0 d/new 1",
+        ]);
+        check(&tree, &[("d/old", "f1"), ("d/new", "f1")]);
+    }
+
+    #[test]
+    fn unread_layers_are_unknown_until_decided() {
+        let top = "d 755 0:0 etc\nf 644 0:0 etc/a 1\nw etc/gone\nf 644 0:0 opt/x 1\nd 755 0:0 new\no new";
+        let tree = partial(&[top]);
+        check(
+            &tree,
+            &[
+                ("etc", "d755"),
+                ("etc/a", "f1"),
+                ("etc/a/below", "absent"),
+                ("etc/b", "unknown"),
+                ("etc/gone", "absent"),
+                ("opt", "unknown"),
+                ("opt/x", "f1"),
+                ("new/x", "absent"),
+                ("usr/bin", "unknown"),
+            ],
+        );
+        assert_eq!(tree.children(&path("etc")), None);
+        assert_eq!(tree.children(&path("new")), Some(Vec::new()));
+        check(&tree.completed(), &[("etc/b", "absent"), ("opt", "d755")]);
+    }
+
+    #[test]
+    fn merging_does_not_depend_on_how_the_stack_is_cut() {
+        let layers = [
+            "d 700 1:1 a\nf 644 0:0 a/x 1\nf 644 0:0 b 1",
+            "w a/x\nd 755 0:0 b\nf 644 0:0 b/y 1",
+            "f 644 0:0 a/z 1",
+        ];
+        let all = tree(&layers);
+        let resumed = partial(&layers[1..])
+            .over(&crate::notation::layer(layers[0]))
+            .completed();
+        assert_eq!(all, resumed);
+    }
+
+    #[test]
+    fn hard_links_share_their_node() {
+        let tree =
+            tree(&["d 755 0:0 bin\nf 755 0:0 bin/busybox 1\nh bin/sh = bin/busybox\nh bin/ls = bin/sh"]);
+        let node = |name: &str| match tree.lookup(&path(name)) {
+            Lookup::Found(node) => node.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            Arc::ptr_eq(&node("bin/sh"), &node("bin/busybox"))
+                && Arc::ptr_eq(&node("bin/ls"), &node("bin/sh"))
+        );
+    }
+}
