@@ -68,22 +68,23 @@ pub fn read_listing(compressed: impl Read, expected: &DiffId) -> Result<Listing,
 
 /// Copies files out of a layer, compressed as it is stored, in one pass over it.
 ///
-/// `sink` is asked for a writer once for each file, in the order of the layer. The stream is left where the last file
-/// ends: whoever wants the layer itself verified reads on.
+/// Their bytes go into `out` one behind the other, in the order that is returned: that of the layer, a file that is
+/// asked for twice only once. The stream is left where the last file ends: whoever wants the layer itself verified
+/// reads on.
 ///
 /// # Errors
 /// The stream fails, ends before a file does, or a file's bytes are not those that were listed.
-pub fn read_files<W: io::Write>(
+pub fn read_files<'a>(
     compressed: impl Read,
-    files: &[&BaseFile],
-    mut sink: impl FnMut(&BaseFile) -> io::Result<W>,
-) -> Result<(), FileReadError> {
+    files: &[&'a BaseFile],
+    out: &mut impl io::Write,
+) -> Result<Vec<&'a BaseFile>, FileReadError> {
     let mut files = files.to_vec();
-    files.sort_by_key(|file| file.offset);
-    files.dedup_by_key(|file| file.offset);
+    files.sort_by_key(|file| (file.offset, file.size));
+    files.dedup();
     let mut stream = decompressor(compressed).map_err(|source| FileReadError::Layer { source })?;
     let mut position = 0;
-    for file in files {
+    for file in &files {
         let failed = |source| FileReadError::File {
             path: file.path.clone(),
             source,
@@ -91,7 +92,7 @@ pub fn read_files<W: io::Write>(
         // Listings never have files that overlap; a damaged one would, and then the digest tells.
         copy_exactly(&mut stream, &mut io::sink(), file.offset.saturating_sub(position)).map_err(failed)?;
         let mut writer = Digesting {
-            writer: sink(file).map_err(failed)?,
+            writer: &mut *out,
             digester: Digester::new(file.digest.algorithm()),
         };
         copy_exactly(&mut stream, &mut writer, file.size).map_err(failed)?;
@@ -105,7 +106,7 @@ pub fn read_files<W: io::Write>(
         }
         position = file.offset + file.size;
     }
-    Ok(())
+    Ok(files)
 }
 
 fn copy_exactly(from: &mut impl Read, to: &mut impl io::Write, count: u64) -> io::Result<()> {
