@@ -1,0 +1,180 @@
+//! A real registry: CNCF distribution, as Debian packages it.
+
+use crate::http;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fs_err as fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A user name and a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The user name, without a colon.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl Credential {
+    /// Makes a credential.
+    pub fn new(username: &str, password: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// The value of the `Authorization` header.
+    pub fn basic(&self) -> String {
+        format!(
+            "Basic {}",
+            STANDARD.encode(format!("{}:{}", self.username, self.password))
+        )
+    }
+}
+
+/// A running `docker-registry`, empty at first, on a loopback port of its own.
+///
+/// Deleting is enabled. Dropping it ends the process and removes what it stored.
+#[derive(Debug)]
+pub struct Registry {
+    process: Child,
+    host: String,
+    dir: TempDir,
+}
+
+/// How long the registry may take to answer; it takes a tenth of a second on an idle machine.
+const START: Duration = Duration::from_secs(30);
+
+/// How many ports are tried: another process may take one between finding and using it.
+const ATTEMPTS: usize = 3;
+
+impl Registry {
+    /// Starts a registry that everybody may read and write.
+    ///
+    /// # Panics
+    /// When `docker-registry` (Debian package of the same name) is missing or does not come up.
+    pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "")
+    }
+
+    /// Starts a registry that asks for `credential` by Basic authentication.
+    ///
+    /// # Panics
+    /// As [`Self::start`], and when `htpasswd` (Debian package `apache2-utils`) is missing.
+    pub fn start_with_credential(credential: &Credential) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("htpasswd");
+        fs::write(&file, htpasswd(credential)).unwrap();
+        Self::start_in(
+            dir,
+            &format!(
+                "auth:\n  htpasswd:\n    realm: testkit\n    path: {}\n",
+                file.display()
+            ),
+        )
+    }
+
+    /// `127.0.0.1:<port>`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where the registry's log is written.
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// The directory the registry stores its data under.
+    pub fn storage(&self) -> PathBuf {
+        self.dir.path().join("storage")
+    }
+
+    fn start_in(dir: TempDir, auth: &str) -> Self {
+        for _ in 0..ATTEMPTS {
+            let host = free_host();
+            let mut process = spawn(dir.path(), &host, auth);
+            if answers(&mut process, &host) {
+                return Self { process, host, dir };
+            }
+            process
+                .kill()
+                .and_then(|()| process.wait())
+                .expect("a process started here can be ended");
+        }
+        let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+        panic!("docker-registry does not answer; its log:\n{log}");
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // Failing means that it has ended already.
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// An address on the loopback that nobody listened on a moment ago.
+fn free_host() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
+    listener.local_addr().unwrap().to_string()
+}
+
+fn spawn(dir: &Path, host: &str, auth: &str) -> Child {
+    let config = format!(
+        "version: 0.1\n\
+         storage:\n  \
+           filesystem:\n    rootdirectory: {storage}\n  \
+           delete:\n    enabled: true\n\
+         http:\n  addr: {host}\n  secret: testkit\n\
+         {auth}",
+        storage = dir.join("storage").display(),
+    );
+    let config_file = dir.join("config.yml");
+    fs::write(&config_file, config).unwrap();
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .unwrap()
+        .into_parts()
+        .0;
+    Command::new("docker-registry")
+        .arg("serve")
+        .arg(config_file)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("`docker-registry`: {error}; Debian package: docker-registry"))
+}
+
+fn answers(process: &mut Child, host: &str) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < START && process.try_wait().unwrap().is_none() {
+        if http::get(host, "/v2/", &[]).is_ok_and(|response| matches!(response.head.status(), 200 | 401)) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+fn htpasswd(credential: &Credential) -> Vec<u8> {
+    let output = Command::new("htpasswd")
+        .args(["-nbB", &credential.username, &credential.password])
+        .output()
+        .unwrap_or_else(|error| panic!("`htpasswd`: {error}; Debian package: apache2-utils"));
+    assert!(
+        output.status.success(),
+        "htpasswd: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
