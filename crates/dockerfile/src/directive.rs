@@ -7,6 +7,8 @@
 //! also after a `#!` line. Both are kept. Frontends for other languages announce themselves by `// syntax=` or JSON;
 //! such a file fails here at its first line, which is no instruction.
 
+use std::sync::Arc;
+
 use crate::diagnostic::Report;
 use crate::source::{SourceFile, Span, Spanned};
 use crate::suggest;
@@ -43,6 +45,18 @@ pub struct CheckOptions {
     pub error: bool,
 }
 
+/// Why the options of `# check=` cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// There is no such option.
+    #[error("invalid check option `{0}`")]
+    UnknownOption(String),
+    /// The value of `error` is no truth value.
+    #[error("invalid value `{0}` for check option `error`: expected `true` or `false`")]
+    NotBoolean(String),
+}
+
 /// A choice of lint rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
@@ -73,24 +87,40 @@ impl CheckOptions {
     ///
     /// # Errors
     ///
-    /// The message says which option is unknown or which value is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// An option that does not exist, or a value of `error` that is no truth value.
+    pub fn parse(text: &str) -> Result<Self, CheckError> {
         let mut options = Self::default();
+        if text.trim().is_empty() {
+            return Ok(options);
+        }
         // BuildKit splits in three, so that a fourth part belongs to the third.
-        for part in text
-            .trim()
-            .splitn(3, ';')
-            .filter(|part| !text.trim().is_empty() || !part.is_empty())
-        {
-            let (key, value) = part.split_once('=').ok_or_else(|| unknown_option(part))?;
+        for part in text.splitn(3, ';') {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| CheckError::UnknownOption(part.trim().into()))?;
             match key.trim() {
                 "skip" => options.skip = Rules::parse(value),
                 "experimental" => options.experimental = Rules::parse(value),
-                "error" => options.error = parse_bool(value.trim()).ok_or_else(|| not_bool(value))?,
-                other => return Err(unknown_option(other)),
+                "error" => {
+                    let value = value.trim();
+                    options.error = parse_bool(value).ok_or_else(|| CheckError::NotBoolean(value.into()))?;
+                }
+                other => return Err(CheckError::UnknownOption(other.into())),
             }
         }
         Ok(options)
+    }
+}
+
+impl CheckError {
+    fn hint(&self) -> String {
+        let options = "the options are `skip=RULE,..`, `experimental=RULE,..` and `error=true`".to_owned();
+        match self {
+            Self::UnknownOption(option) => {
+                suggest::hint(option, ["skip", "experimental", "error"], "").unwrap_or(options)
+            }
+            Self::NotBoolean(_) => options,
+        }
     }
 }
 
@@ -105,7 +135,7 @@ impl Rules {
 
 /// Reads the directives at the start of a source.
 pub(crate) fn parse(report: &mut Report) -> Directives {
-    let source = std::sync::Arc::clone(&report.source);
+    let source = Arc::clone(&report.source);
     let mut reader = Reader {
         report,
         directives: Directives::default(),
@@ -114,7 +144,7 @@ pub(crate) fn parse(report: &mut Report) -> Directives {
     let mut after_shebang = false;
     for number in 1.. {
         let Some(line) = line(&source, number) else { break };
-        if number == 1 && line.text.starts_with("#!") {
+        if number == 1 && !line.indented && line.text.starts_with("#!") {
             after_shebang = true;
             continue;
         }
@@ -221,12 +251,9 @@ impl Reader<'_> {
     fn check(&mut self, value: &Spanned<String>) {
         match CheckOptions::parse(&value.value) {
             Ok(options) => self.directives.check = Some(Spanned::new(options, value.span)),
-            Err(message) => {
-                let hint = Some(
-                    "the options are `skip=RULE,..`, `experimental=RULE,..` and `error=true`".to_owned(),
-                );
-                self.report.error_with_hint(value.span, message, hint);
-            }
+            Err(error) => self
+                .report
+                .error_with_hint(value.span, error.to_string(), Some(error.hint())),
         }
     }
 }
@@ -267,18 +294,6 @@ fn is_dockerfile_frontend(image: &str) -> bool {
         .map_or(name, |colon| &name[..colon]);
     let is = |repository: &str| name == repository || name.ends_with(&format!("/{repository}"));
     is("docker/dockerfile") || is("docker/dockerfile-upstream")
-}
-
-fn unknown_option(option: &str) -> String {
-    let hint = suggest::did_you_mean(option.trim(), ["skip", "experimental", "error"]);
-    let suggestion = hint
-        .map(|name| format!(" (did you mean `{name}`?)"))
-        .unwrap_or_default();
-    format!("invalid check option `{option}`{suggestion}")
-}
-
-fn not_bool(value: &str) -> String {
-    format!("invalid value `{value}` for check option `error`: expected `true` or `false`")
 }
 
 /// The words that Go reads as a truth value, which is what BuildKit accepts.

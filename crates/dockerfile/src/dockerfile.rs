@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostics, Report};
-use crate::directive::{self, Directives};
+use crate::directive::{self, Directives, Escape};
 use crate::heredoc::{Heredoc, HeredocWord};
 use crate::instruction::{self, Arg, From, Instruction, Parsed};
 use crate::line::{LineReader, LogicalLine};
@@ -45,55 +45,22 @@ impl Dockerfile {
             global_args: Vec::new(),
             stages: Vec::new(),
         };
-        let mut misplaced = None;
-        let mut count = 0;
-        while let Some(statement) = reader.next() {
-            count += 1;
-            match (statement, dockerfile.stages.last_mut()) {
+        let mut outside = Outside::default();
+        while let Some(read) = reader.next() {
+            match (read, dockerfile.stages.last_mut()) {
                 (Read::From(from), _) => dockerfile.stages.push(Stage {
                     from,
                     instructions: Vec::new(),
                 }),
                 (Read::Instruction(instruction), Some(stage)) => stage.instructions.push(instruction),
-                (
-                    Read::Instruction(Located {
-                        value: Instruction::Arg(arg),
-                        source,
-                        span,
-                        keyword,
-                        text,
-                        escape,
-                        has_empty_continuation,
-                    }),
-                    None,
-                ) => {
-                    dockerfile.global_args.push(Located {
-                        value: arg,
-                        source,
-                        span,
-                        keyword,
-                        text,
-                        escape,
-                        has_empty_continuation,
-                    });
-                }
                 (Read::Instruction(instruction), None) => {
-                    misplaced.get_or_insert((instruction.keyword, instruction.value.keyword()));
+                    outside.take(instruction, &mut dockerfile.global_args)
                 }
-                (Read::Broken, _) => {}
+                (Read::Broken, None) => outside.is_broken = true,
+                (Read::Broken, Some(_)) => {}
             }
         }
-        // A FROM that is wrong itself must not make the lines after it look misplaced.
-        if let (Some((span, keyword)), true) = (misplaced, reader.report.is_clean()) {
-            let hint =
-                Some("a stage starts with `FROM image`; only ARG may stand in front of the first".to_owned());
-            reader
-                .report
-                .error_with_hint(span, format!("{keyword} in front of the first FROM"), hint);
-        }
-        if dockerfile.stages.is_empty() && reader.report.is_clean() {
-            reader.report_no_stages(count);
-        }
+        outside.report(&dockerfile, &mut reader.report);
         reader.report.finish(dockerfile)
     }
 }
@@ -147,6 +114,20 @@ impl Reader {
     fn new(source: SourceFile) -> Self {
         let source = Arc::new(source);
         let mut report = Report::new(Arc::clone(&source));
+        if source.is_utf16() {
+            let hint = Some("save it as UTF-8".to_owned());
+            report.error_with_hint(
+                Span::new(0, 2),
+                "the text is UTF-16, which is not supported",
+                hint,
+            );
+            let lines = LineReader::new(Arc::new(SourceFile::new("", "")), Escape::default());
+            return Self {
+                report,
+                directives: Directives::default(),
+                lines,
+            };
+        }
         let directives = directive::parse(&mut report);
         let lines = LineReader::new(source, directives.escape);
         Self {
@@ -198,16 +179,50 @@ impl Reader {
             }
         })
     }
+}
 
-    /// Says why a text has no stages, with the place where one is missing.
-    fn report_no_stages(&mut self, instructions: usize) {
-        let end = self.report.source.text().trim_ascii_end().len();
-        let message = match instructions {
-            0 if self.report.source.text().is_empty() => "the Dockerfile is empty",
-            0 => "no instructions in the Dockerfile",
-            _ => "no build stage in the Dockerfile",
-        };
-        let hint = Some("a Dockerfile needs at least `FROM image`".to_owned());
-        self.report.error_with_hint(Span::new(end, end), message, hint);
+/// What was found in front of the first FROM and does not belong there.
+#[derive(Default)]
+struct Outside {
+    misplaced: Vec<Located<Instruction>>,
+    /// Whether something could not be read, perhaps a FROM: then nothing counts as misplaced.
+    is_broken: bool,
+}
+
+impl Outside {
+    /// Sorts an instruction into the global arguments or what is misplaced.
+    fn take(&mut self, instruction: Located<Instruction>, global_args: &mut Vec<Located<Arg>>) {
+        match instruction.value.clone() {
+            Instruction::Arg(arg) => global_args.push(instruction.map(|_| arg)),
+            _ => self.misplaced.push(instruction),
+        }
     }
+
+    fn report(self, dockerfile: &Dockerfile, report: &mut Report) {
+        if self.is_broken {
+            return;
+        }
+        // One mistake, one message: what follows is misplaced for the same reason.
+        if let Some(first) = self.misplaced.first() {
+            let hint =
+                Some("a stage starts with `FROM image`; only ARG may stand in front of the first".to_owned());
+            let message = format!("{} in front of the first FROM", first.value.keyword());
+            report.error_with_hint(first.keyword, message, hint);
+        } else if dockerfile.stages.is_empty() && report.is_clean() {
+            report_no_stages(dockerfile, report);
+        }
+    }
+}
+
+/// Says why a text has no stages, and where it ends without one.
+fn report_no_stages(dockerfile: &Dockerfile, report: &mut Report) {
+    let text = dockerfile.source.text();
+    let end = text.trim_ascii_end().len();
+    let message = match dockerfile.global_args.len() {
+        0 if text.is_empty() => "the Dockerfile is empty",
+        0 => "no instructions in the Dockerfile",
+        _ => "no build stage in the Dockerfile",
+    };
+    let hint = Some("a Dockerfile needs at least `FROM image`".to_owned());
+    report.error_with_hint(Span::new(end, end), message, hint);
 }

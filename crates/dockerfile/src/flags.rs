@@ -6,6 +6,7 @@ use crate::diagnostic::Report;
 use crate::source::Spanned;
 use crate::statement::Statement;
 use crate::suggest;
+use crate::words::is_ascii_blank;
 
 /// A flag with quotes and escapes removed, and where it stands in the text of the line.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,9 +66,10 @@ pub(crate) fn scan(text: &str, start: usize, escape: char) -> (Vec<RawFlag>, Ran
     let mut flags = Vec::new();
     let mut position = start;
     loop {
-        position = text.len() - text[position..].trim_start().len();
+        position = text.len() - text[position..].trim_start_matches(is_ascii_blank).len();
         if !text[position..].starts_with("--") {
-            return (flags, position..text.len());
+            let start = text.len() - text[position..].trim_start().len();
+            return (flags, start..text.len());
         }
         let flag = scan_one(text, position, escape);
         position = flag.range.end;
@@ -92,7 +94,7 @@ fn scan_one(text: &str, start: usize, escape: char) -> RawFlag {
             _ if quote == Some(character) => quote = None,
             '\'' | '"' if quote.is_none() => quote = Some(character),
             _ if character == escape => flag.text.extend(characters.next().map(|(_, escaped)| escaped)),
-            _ if quote.is_none() && character.is_whitespace() => {
+            _ if quote.is_none() && is_ascii_blank(character) => {
                 flag.range.end = start + offset;
                 break;
             }
@@ -152,7 +154,7 @@ impl Flags {
             statement.line.span_of(equals + 1..raw.range.end)
         });
         let keyword = statement.keyword().to_ascii_uppercase();
-        let name = flag.trim_start_matches("--");
+        let name = flag.strip_prefix("--").unwrap_or(flag);
         let Some(found) = known.iter().find(|known| known.name == name) else {
             let hint = suggest::hint(name, known.iter().map(|known| known.name), "--");
             return report.error_with_hint(name_span, format!("unknown flag `{flag}` for {keyword}"), hint);
@@ -166,7 +168,10 @@ impl Flags {
             Kind::Value | Kind::List => value.is_none(),
         };
         if missing {
-            let hint = Some(format!("write `{flag}=VALUE`"));
+            let hint = Some(match found.kind {
+                Kind::Switch => format!("write `{flag}` or `{flag}=false`"),
+                Kind::Value | Kind::List => format!("write `{flag}=VALUE`"),
+            });
             return report.error_with_hint(name_span, format!("missing a value for flag `{flag}`"), hint);
         }
         let value = value.unwrap_or("true");

@@ -39,7 +39,7 @@ mod suggest;
 mod words;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use directive::{CheckOptions, Directives, Escape, Rules};
+pub use directive::{CheckError, CheckOptions, Directives, Escape, Rules};
 pub use dockerfile::{Dockerfile, Stage, parse_instructions};
 pub use expand::{ExpandError, Quote, Scope, expand_heredoc, expand_word, expand_words};
 pub use heredoc::Heredoc;

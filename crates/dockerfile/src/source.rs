@@ -71,6 +71,11 @@ impl SourceFile {
         text.trim_end_matches(['\r', '\n']).to_owned()
     }
 
+    /// Whether the text starts as UTF-16 does.
+    pub(crate) fn is_utf16(&self) -> bool {
+        self.text.starts_with(b"\xFF\xFE") || self.text.starts_with(b"\xFE\xFF")
+    }
+
     /// How many bytes at the start are a byte order mark.
     pub(crate) fn byte_order_mark(&self) -> usize {
         if self.text.starts_with(BYTE_ORDER_MARK) {
@@ -120,6 +125,19 @@ impl<T> Spanned<T> {
     /// Puts a value and its place together.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
+    }
+}
+
+impl Spanned<String> {
+    /// Where a part of the text stands.
+    ///
+    /// A text that has lost quotes, escapes or a line continuation on the way has more bytes in the source; then every
+    /// part of it stands for the whole.
+    pub(crate) fn part(&self, range: Range<usize>) -> Span {
+        if self.span.end - self.span.start != self.value.len() {
+            return self.span;
+        }
+        Span::new(self.span.start + range.start, self.span.start + range.end)
     }
 }
 

@@ -7,6 +7,11 @@ pub(crate) fn is_separator(character: char) -> bool {
     matches!(character, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ')
 }
 
+/// White space of ASCII, all that counts between flags and behind the type of a HEALTHCHECK.
+pub(crate) fn is_ascii_blank(character: char) -> bool {
+    character.is_ascii() && character.is_whitespace()
+}
+
 /// Cuts a text at blanks and says where each word stands; quotes mean nothing.
 pub(crate) fn split_at_blanks(text: &str) -> Vec<Range<usize>> {
     let mut words = Vec::new();

@@ -152,7 +152,7 @@ fn latest(arguments: &[ExpandedArg], name: &str) -> Option<String> {
         .clone()
 }
 
-fn parse_pairs(statement: &Statement<'_>, report: &mut Report) -> Option<(Vec<Assignment>, bool)> {
+pub(super) fn parse_pairs(statement: &Statement<'_>, report: &mut Report) -> Option<(Vec<Assignment>, bool)> {
     Flags::none(statement, report);
     let words = statement.quoted_words();
     let Some(first) = words.first() else {
@@ -212,14 +212,10 @@ fn parse_legacy(statement: &Statement<'_>, report: &mut Report) -> Option<Assign
 
 fn split_at_equals(word: &Spanned<String>) -> Option<(Spanned<String>, Spanned<String>)> {
     let (key, value) = word.value.split_once('=')?;
-    // A word that a continuation cuts has more bytes in the source than in its text; its parts share its span then.
-    let is_contiguous = word.span.end - word.span.start == word.value.len();
-    let span = |start: usize, end: usize| match is_contiguous {
-        true => Span::new(word.span.start + start, word.span.start + end),
-        false => word.span,
-    };
-    let key_span = span(0, key.len());
-    let value_span = span(key.len() + 1, word.value.len());
+    let (key_span, value_span) = (
+        word.part(0..key.len()),
+        word.part(key.len() + 1..word.value.len()),
+    );
     Some((
         Spanned::new(key.to_owned(), key_span),
         Spanned::new(value.to_owned(), value_span),

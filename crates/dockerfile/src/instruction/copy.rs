@@ -129,20 +129,7 @@ impl Copy {
     }
 
     pub(super) fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> ExpandedCopy {
-        let transfer = self.transfer.evaluate(evaluation);
-        for source in &self.transfer.sources {
-            let Some(expanded) = evaluation.word(source) else {
-                continue;
-            };
-            let kind = match SourceKind::of(&expanded) {
-                SourceKind::Path => continue,
-                SourceKind::Http => "URL",
-                SourceKind::Git => "git repository",
-            };
-            let hint = Some("ADD downloads URLs and clones git repositories".to_owned());
-            let message = format!("a source of COPY can't be a {kind}: `{expanded}`");
-            evaluation.report.error_with_hint(source.span, message, hint);
-        }
+        let transfer = self.transfer.evaluate(evaluation, refuse_remote);
         let from = self
             .from
             .as_ref()
@@ -181,43 +168,17 @@ impl Add {
     }
 
     pub(super) fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> ExpandedAdd {
-        let transfer = self.transfer.evaluate(evaluation);
+        let transfer = self.transfer.evaluate(evaluation, |_, _, _| {});
         let checksum = self
             .checksum
             .as_ref()
-            .and_then(|checksum| self.evaluate_checksum(checksum, evaluation));
+            .and_then(|raw| evaluate_checksum(raw, &transfer, evaluation));
         ExpandedAdd {
             transfer,
             keep_git_dir: self.keep_git_dir,
             checksum,
             unpack: self.unpack,
         }
-    }
-
-    fn evaluate_checksum(&self, raw: &Spanned<String>, evaluation: &mut Evaluation<'_>) -> Option<String> {
-        let checksum = evaluation.word(raw).filter(|checksum| !checksum.is_empty())?;
-        let [source] = self.transfer.sources.as_slice() else {
-            evaluation
-                .report
-                .error(raw.span, "`--checksum` takes exactly one source");
-            return None;
-        };
-        match SourceKind::of(&evaluation.word(source)?) {
-            SourceKind::Path => {
-                evaluation
-                    .report
-                    .error(raw.span, "`--checksum` requires an HTTP(S) or git source");
-            }
-            SourceKind::Http => {
-                if let Err(error) = checksum.parse::<Digest>() {
-                    let hint = Some("a checksum is written `sha256:` and 64 hexadecimal digits".to_owned());
-                    let message = format!("invalid checksum `{checksum}`: {error}");
-                    evaluation.report.error_with_hint(raw.span, message, hint);
-                }
-            }
-            SourceKind::Git => {}
-        }
-        Some(checksum)
     }
 }
 
@@ -266,7 +227,20 @@ impl Transfer {
         })
     }
 
-    fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> ExpandedTransfer {
+    /// Expands what is expandable; `check` looks at each source.
+    fn evaluate(
+        &self,
+        evaluation: &mut Evaluation<'_>,
+        check: impl Fn(&str, &Spanned<String>, &mut Report),
+    ) -> ExpandedTransfer {
+        let mut sources = Vec::new();
+        for raw in &self.sources {
+            let Some(source) = evaluation.word(raw) else {
+                continue;
+            };
+            check(&source, raw, &mut evaluation.report);
+            sources.push(source);
+        }
         let mut optional = |word: &Option<Spanned<String>>| {
             word.as_ref()
                 .and_then(|word| evaluation.word(word))
@@ -274,11 +248,7 @@ impl Transfer {
         };
         let (chown, chmod) = (optional(&self.chown), optional(&self.chmod));
         ExpandedTransfer {
-            sources: self
-                .sources
-                .iter()
-                .filter_map(|source| evaluation.word(source))
-                .collect(),
+            sources,
             destination: evaluation.word(&self.destination).unwrap_or_default(),
             files: self
                 .heredocs
@@ -313,6 +283,45 @@ fn find(heredocs: &[Heredoc], word: &str) -> Option<Heredoc> {
     let word = HeredocWord::parse(word)?;
     let heredoc = heredocs.iter().rfind(|heredoc| heredoc.name == word.name)?;
     Some(word.with_body(heredoc.body.clone(), heredoc.span))
+}
+
+/// COPY takes files, never what has to be fetched.
+fn refuse_remote(source: &str, raw: &Spanned<String>, report: &mut Report) {
+    let kind = match SourceKind::of(source) {
+        SourceKind::Path => return,
+        SourceKind::Http => "URL",
+        SourceKind::Git => "git repository",
+    };
+    let hint = Some("ADD downloads URLs and clones git repositories".to_owned());
+    report.error_with_hint(
+        raw.span,
+        format!("a source of COPY can't be a {kind}: `{source}`"),
+        hint,
+    );
+}
+
+/// Checks the checksum against what it is the checksum of.
+fn evaluate_checksum(
+    raw: &Spanned<String>,
+    transfer: &ExpandedTransfer,
+    evaluation: &mut Evaluation<'_>,
+) -> Option<String> {
+    let checksum = evaluation.word(raw).filter(|checksum| !checksum.is_empty())?;
+    let message = match transfer.sources.as_slice() {
+        // No source is known yet, or the only one is wrong itself.
+        [] if transfer.files.is_empty() => return None,
+        [source] => match SourceKind::of(source) {
+            SourceKind::Path => "`--checksum` requires an HTTP(S) or git source".to_owned(),
+            SourceKind::Http => match checksum.parse::<Digest>() {
+                Ok(_) => return Some(checksum),
+                Err(error) => format!("invalid checksum: {error}"),
+            },
+            SourceKind::Git => return Some(checksum),
+        },
+        _ => "`--checksum` takes exactly one source".to_owned(),
+    };
+    evaluation.report.error(raw.span, message);
+    None
 }
 
 /// Removes quotes and escapes from `--from`, where no variables are allowed.

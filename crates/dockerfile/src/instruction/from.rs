@@ -48,11 +48,11 @@ impl From {
                     _ => format!("FROM requires either one or three arguments, found {found}"),
                 };
                 let span = words.get(1).map_or(statement.blame(), |word| word.span);
-                report.error_with_hint(
-                    span,
-                    message,
-                    Some("write `FROM image` or `FROM image AS name`".to_owned()),
-                );
+                let hint = match words.get(1) {
+                    Some(word) if word.value.starts_with('#') => "a comment stands on a line of its own",
+                    _ => "write `FROM image` or `FROM image AS name`",
+                };
+                report.error_with_hint(span, message, Some(hint.to_owned()));
                 None
             }
         }

@@ -7,6 +7,7 @@ use crate::diagnostic::Report;
 use crate::flags::{self, Flags, Known};
 use crate::source::Spanned;
 use crate::statement::Statement;
+use crate::words::is_ascii_blank;
 
 /// `HEALTHCHECK [flags] CMD command`, or `HEALTHCHECK NONE`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +49,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 impl Healthcheck {
     pub(super) fn parse(statement: &Statement<'_>, report: &mut Report) -> Option<Self> {
         let arguments = statement.arguments();
-        let kind = arguments.split(char::is_whitespace).next().unwrap_or_default();
-        let offset = arguments.len() - arguments[kind.len()..].trim_start().len();
+        let kind = arguments.split(is_ascii_blank).next().unwrap_or_default();
+        let offset = arguments.len() - arguments[kind.len()..].trim_start_matches(is_ascii_blank).len();
         match kind.to_ascii_uppercase().as_str() {
             "" => {
                 missing_arguments(statement, report, "at least one argument");

@@ -132,62 +132,71 @@ impl Mount {
     /// Reads one value of `--mount`; what is wrong is reported.
     pub(super) fn evaluate(raw: &Spanned<String>, evaluation: &mut Evaluation<'_>) -> Option<Self> {
         let mut fields = Fields::default();
-        let result = fields.read(raw, evaluation).and_then(|()| fields.finish());
-        result
-            .map_err(|(message, hint)| evaluation.report.error_with_hint(raw.span, message, hint))
-            .ok()
+        let finished = match fields.read(raw, evaluation) {
+            Ok(()) => fields.finish().map_err(|wrong| (raw.span, wrong)),
+            Err((field, wrong)) => Err((field.span, wrong)),
+        };
+        let report = |(span, (message, hint))| evaluation.report.error_with_hint(span, message, hint);
+        finished.map_err(report).ok()
     }
 }
 
 impl Fields {
-    fn read(&mut self, raw: &Spanned<String>, evaluation: &mut Evaluation<'_>) -> Result<(), Wrong> {
-        for field in split_fields(&raw.value)? {
-            let (key, value) = match field.split_once('=') {
-                Some((key, value)) => (key.to_lowercase(), Some(value)),
-                None => (field.to_lowercase(), None),
-            };
-            let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == key) else {
-                return Err(unknown_key(&key, &field, value.is_some()));
-            };
-            let value = match value {
-                None => None,
-                Some(value) => match evaluation.word(&Spanned::new(value.to_owned(), raw.span)) {
-                    Some(value) => Some(value),
-                    None => {
-                        self.is_incomplete = true;
-                        continue;
-                    }
-                },
-            };
-            self.set(key, value, &field)?;
+    /// Takes in the fields one by one; an error comes with the field that it speaks of.
+    fn read(
+        &mut self,
+        raw: &Spanned<String>,
+        evaluation: &mut Evaluation<'_>,
+    ) -> Result<(), (Spanned<String>, Wrong)> {
+        for field in split_fields(raw).map_err(|wrong| (raw.clone(), wrong))? {
+            self.take(&field, evaluation).map_err(|wrong| (field, wrong))?;
         }
         Ok(())
     }
 
-    fn set(&mut self, key: &str, value: Option<String>, field: &str) -> Result<(), Wrong> {
-        let is_switch = matches!(key, "readonly" | "readwrite" | "required");
-        let value = match value {
-            Some(value) => value,
-            None if is_switch => "true".to_owned(),
-            None => return Err((format!("expected `key=value` in mount, found `{field}`"), None)),
+    fn take(&mut self, field: &Spanned<String>, evaluation: &mut Evaluation<'_>) -> Result<(), Wrong> {
+        let (written, value) = match field.value.split_once('=') {
+            Some((written, value)) => (written.to_lowercase(), Some(value)),
+            None => (field.value.to_lowercase(), None),
         };
+        let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == written) else {
+            return Err(unknown_key(&written, &field.value, value.is_some()));
+        };
+        let Some(value) = value else {
+            return match *key {
+                "readonly" | "readwrite" | "required" => self.set(key, "true".to_owned(), &written),
+                _ => Err((
+                    format!("expected `key=value` in mount, found `{}`", field.value),
+                    None,
+                )),
+            };
+        };
+        match evaluation.word(&Spanned::new(value.to_owned(), field.span)) {
+            Some(value) => self.set(key, value, &written),
+            None => {
+                self.is_incomplete = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets what a key stands for; messages name it as it was written.
+    fn set(&mut self, key: &str, value: String, written: &str) -> Result<(), Wrong> {
+        match key {
+            "required" => self.only_for(key, &[MountType::Secret, MountType::Ssh])?,
+            "size" => self.only_for(key, &[MountType::Tmpfs])?,
+            _ => {}
+        }
         let mount = &mut self.mount;
         match key {
             "type" => mount.mount_type = choice("mount type", &value.to_lowercase(), &TYPES)?,
             "from" => mount.from = non_empty(value),
             "source" => mount.source = non_empty(value),
             "target" => mount.target = non_empty(value),
-            "readonly" => self.read_only = Some(boolean(key, &value)?),
-            "readwrite" => self.read_only = Some(!boolean(key, &value)?),
-            "required" => {
-                only_for(key, mount.mount_type, &[MountType::Secret, MountType::Ssh])?;
-                mount.required = boolean(key, &value)?;
-            }
-            "size" => {
-                only_for(key, mount.mount_type, &[MountType::Tmpfs])?;
-                mount.size =
-                    Some(parse_size(&value).ok_or_else(|| invalid(key, &value, "a size such as `64m`"))?);
-            }
+            "readonly" => self.read_only = Some(boolean(written, &value)?),
+            "readwrite" => self.read_only = Some(!boolean(written, &value)?),
+            "required" => mount.required = boolean(written, &value)?,
+            "size" => mount.size = Some(size(&value)?),
             "id" => mount.id = non_empty(value),
             "sharing" => self.sharing = Some(choice("sharing value", &value.to_lowercase(), &SHARINGS)?),
             "mode" => mount.mode = Some(number(key, &value, 8)?),
@@ -198,56 +207,68 @@ impl Fields {
         Ok(())
     }
 
-    /// Checks the fields against each other and fills in what depends on the type.
-    fn finish(self) -> Result<Mount, Wrong> {
-        let Self {
-            mut mount,
-            read_only,
-            sharing,
-            is_incomplete,
-        } = self;
-        if is_incomplete {
-            return Ok(mount);
+    /// Refuses a key that the type of the mount does not have, once the type is known.
+    fn only_for(&self, key: &str, types: &[MountType]) -> Result<(), Wrong> {
+        let mount_type = self.mount.mount_type;
+        if self.is_incomplete || types.contains(&mount_type) {
+            return Ok(());
         }
-        let plain = |message: String| Err((message, None));
-        let mount_type = mount.mount_type;
-        let owned = [("mode", mount.mode), ("uid", mount.uid), ("gid", mount.gid)];
-        if let Some((key, _)) = owned.iter().find(|(_, value)| value.is_some()) {
-            only_for(
-                key,
-                mount_type,
-                &[MountType::Secret, MountType::Ssh, MountType::Cache],
-            )?;
-        }
-        if mount_type == MountType::Secret {
-            check_secret(&mount)?;
-        }
-        if sharing.is_some() && mount_type != MountType::Cache {
-            return plain(format!(
-                "`sharing` is for cache mounts, not for {} mounts",
+        let names = types.iter().map(|allowed| format!("`type={}`", allowed.name()));
+        let names = names.collect::<Vec<_>>().join(" or ");
+        let hint = Some(format!("it belongs to {names}, which stands in front of it"));
+        Err((
+            format!(
+                "unexpected key `{key}` for a mount of type `{}`",
                 mount_type.name()
+            ),
+            hint,
+        ))
+    }
+
+    /// Checks the fields against each other and fills in what depends on the type.
+    fn finish(mut self) -> Result<Mount, Wrong> {
+        if self.is_incomplete {
+            return Ok(self.mount);
+        }
+        let owned = [
+            ("mode", self.mount.mode),
+            ("uid", self.mount.uid),
+            ("gid", self.mount.gid),
+        ];
+        if let Some((key, _)) = owned.iter().find(|(_, value)| value.is_some()) {
+            self.only_for(key, &[MountType::Secret, MountType::Ssh, MountType::Cache])?;
+        }
+        let mount_type = self.mount.mount_type;
+        if mount_type == MountType::Secret {
+            check_secret(&self.mount)?;
+        }
+        if self.sharing.is_some() && mount_type != MountType::Cache {
+            return Err((
+                format!(
+                    "`sharing` is for cache mounts, not for {} mounts",
+                    mount_type.name()
+                ),
+                None,
             ));
         }
-        mount.sharing = sharing.unwrap_or_default();
-        mount.read_only = read_only.unwrap_or(!matches!(mount_type, MountType::Cache | MountType::Tmpfs));
-        Ok(mount)
+        self.mount.sharing = self.sharing.unwrap_or_default();
+        let is_writable = matches!(mount_type, MountType::Cache | MountType::Tmpfs);
+        self.mount.read_only = self.read_only.unwrap_or(!is_writable);
+        Ok(self.mount)
     }
 }
 
 /// Reports a `from` with a variable in it, which BuildKit refuses even where nothing runs.
 pub(super) fn refuse_variable_in_from(raw: &Spanned<String>, report: &mut Report) {
-    for field in split_fields(&raw.value).unwrap_or_default() {
-        let Some((key, value)) = field.split_once('=') else {
+    for field in split_fields(raw).unwrap_or_default() {
+        let Some((key, value)) = field.value.split_once('=') else {
             continue;
         };
         let has_variable = value.find('$').is_some_and(|position| position + 1 < value.len());
         if key.eq_ignore_ascii_case("from") && has_variable {
             let hint = Some("define a stage with `FROM image AS name` and mount from that name".to_owned());
-            report.error_with_hint(
-                raw.span,
-                format!("variables are not supported in `from` of a mount: `{value}`"),
-                hint,
-            );
+            let message = format!("variables are not supported in `from` of a mount: `{value}`");
+            report.error_with_hint(field.span, message, hint);
         }
     }
 }
@@ -272,7 +293,8 @@ fn check_secret(mount: &Mount) -> Result<(), Wrong> {
 }
 
 /// Cuts at commas; quotes around a field keep its commas, and two quotes in them are one.
-fn split_fields(text: &str) -> Result<Vec<String>, Wrong> {
+fn split_fields(raw: &Spanned<String>) -> Result<Vec<Spanned<String>>, Wrong> {
+    let text = raw.value.as_str();
     let wrong = |message: &str| Err((format!("{message} in mount `{text}`"), None));
     if text.is_empty() {
         return wrong("no fields");
@@ -293,7 +315,10 @@ fn split_fields(text: &str) -> Result<Vec<String>, Wrong> {
                 (field.to_owned(), after)
             }
         };
-        fields.push(field);
+        fields.push(Spanned::new(
+            field,
+            raw.part(text.len() - rest.len()..text.len() - after.len()),
+        ));
         match after.strip_prefix(',') {
             Some(next) => rest = next,
             None if after.is_empty() => return Ok(fields),
@@ -323,13 +348,15 @@ fn non_empty(value: String) -> Option<String> {
 }
 
 fn unknown_key(key: &str, field: &str, has_value: bool) -> Wrong {
-    let hint = suggest::hint(key, KEYS.map(|(name, _)| name), "");
-    let message = if has_value {
-        format!("unexpected key `{key}` in mount field `{field}`")
-    } else {
-        format!("expected `key=value` in mount, found `{field}`")
-    };
-    (message, hint)
+    if has_value {
+        let message = format!("unexpected key `{key}` in mount field `{field}`");
+        return (message, suggest::hint(key, KEYS.map(|(name, _)| name), ""));
+    }
+    let message = format!("expected `key=value` in mount, found `{field}`");
+    (
+        message,
+        suggest::hint(key, ["readonly", "readwrite", "required"], ""),
+    )
 }
 
 fn choice<T: Copy>(what: &str, value: &str, names: &[(&'static str, T)]) -> Result<T, Wrong> {
@@ -361,23 +388,8 @@ fn number(key: &str, value: &str, radix: u32) -> Result<u32, Wrong> {
         .ok_or_else(|| invalid(key, value, expected))
 }
 
-fn only_for(key: &str, mount_type: MountType, types: &[MountType]) -> Result<(), Wrong> {
-    if types.contains(&mount_type) {
-        return Ok(());
-    }
-    let names = types
-        .iter()
-        .map(|allowed| format!("`type={}`", allowed.name()))
-        .collect::<Vec<_>>()
-        .join(" or ");
-    let hint = Some(format!("it belongs to {names}, which stands in front of it"));
-    Err((
-        format!(
-            "unexpected key `{key}` for a mount of type `{}`",
-            mount_type.name()
-        ),
-        hint,
-    ))
+fn size(value: &str) -> Result<u64, Wrong> {
+    parse_size(value).ok_or_else(|| invalid("size", value, "a size such as `64m`"))
 }
 
 fn invalid(key: &str, value: &str, expected: &str) -> Wrong {
@@ -409,6 +421,7 @@ fn parse_size(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Span;
 
     #[test]
     fn sizes() {
@@ -429,13 +442,20 @@ mod tests {
 
     #[test]
     fn fields_are_cut_as_rfc_4180_has_it() {
-        let check =
-            |text: &str, expected: &[&str]| assert_eq!(split_fields(text).unwrap(), expected, "{text}");
+        let split = |text: &str| split_fields(&Spanned::new(text.to_owned(), Span::new(0, text.len())));
+        let check = |text: &str, expected: &[&str]| {
+            let fields: Vec<_> = split(text)
+                .unwrap()
+                .into_iter()
+                .map(|field| field.value)
+                .collect();
+            assert_eq!(fields, expected, "{text}");
+        };
         check("a=b", &["a=b"]);
         check("a,b=c,", &["a", "b=c", ""]);
         check("\"a=b,c\",d", &["a=b,c", "d"]);
         check("\"a=\"\"b\"\"\"", &["a=\"b\""]);
-        let refuse = |text: &str| assert!(split_fields(text).is_err(), "{text}");
+        let refuse = |text: &str| assert!(split(text).is_err(), "{text}");
         refuse("");
         refuse("a\"b");
         refuse("\"a");
