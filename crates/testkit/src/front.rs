@@ -6,6 +6,7 @@
 mod auth;
 mod exchange;
 mod fault;
+mod reply;
 
 pub use auth::FrontAuth;
 pub use fault::{Fault, Misbehaviour};

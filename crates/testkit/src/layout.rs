@@ -58,6 +58,11 @@ impl Layout {
         layout
     }
 
+    /// Opens a layout that exists, to add to it or to spoil it.
+    pub fn open(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
     /// The directory of the layout.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -40,7 +40,8 @@ impl Credential {
 
 /// A running `docker-registry`, empty at first, on a loopback port of its own.
 ///
-/// Deleting is enabled. Dropping it ends the process and removes what it stored.
+/// Deleting is enabled. Dropping it ends the process and removes what it stored: keep it in a local variable, since
+/// statics are not dropped.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,

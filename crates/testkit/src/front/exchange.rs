@@ -1,6 +1,7 @@
 //! One client's connection: request in, fault or registry, response out.
 
 use super::fault::Misbehaviour;
+use super::reply::{Reply, Sent};
 use super::{LoggedRequest, Shared};
 use crate::http::{Body, Framing, Head};
 use std::io::{self, BufReader, Read, Write};
@@ -78,7 +79,7 @@ impl Exchange<'_> {
                 status,
                 headers,
                 body,
-            } => self.answer(status, &headers, &body),
+            } => self.answer(Reply::new(status, &headers, &body)),
             Misbehaviour::Stall(duration) => {
                 thread::sleep(duration);
                 self.forward(None)
@@ -99,117 +100,68 @@ impl Exchange<'_> {
 
     /// Answers without the registry. The request's body is read first: a client that is still sending would see
     /// a broken connection instead of the answer.
-    fn answer(&mut self, status: u16, headers: &[(String, String)], body: &[u8]) -> io::Result<After> {
-        let expects = self.request.header("Expect").is_some();
-        if !expects {
-            self.send_request_body(&mut io::sink())?;
+    fn answer(&mut self, reply: Reply<'_>) -> io::Result<After> {
+        if self.request.header("Expect").is_some() {
+            self.respond(reply)?;
+            return Ok(After::Close);
         }
-        let mut head = Head::new(&format!("HTTP/1.1 {status} Testkit"));
-        for (name, value) in headers {
-            head.set(name, value);
-        }
-        head.set("Content-Length", &body.len().to_string());
-        let body = if self.request.method() == "HEAD" {
-            &[]
-        } else {
-            body
-        };
-        let after = self.respond(&head, &mut &*body, Sent::AsDeclared)?;
-        Ok(if expects { After::Close } else { after })
+        self.send_request_body(&mut io::sink())?;
+        self.respond(reply)
     }
 
-    /// Passes the request to the registry and its answer, with the fault in it, to the client.
+    /// Passes the request to the registry and its reply, with the fault in it, to the client.
     fn forward(&mut self, fault: Option<Misbehaviour>) -> io::Result<After> {
         self.continue_if_expected()?;
-        let mut upstream = TcpStream::connect(&self.shared.upstream)?;
+        let upstream = TcpStream::connect(&self.shared.upstream)?;
         let mut head = self.request.clone();
         head.remove("Expect");
         head.set("Connection", "close");
-        head.write(&mut upstream)?;
-        self.send_request_body(&mut upstream)?;
+        head.write(&mut &upstream)?;
+        self.send_request_body(&mut UntilRefused {
+            inner: &upstream,
+            refused: false,
+        })?;
 
         let mut reader = BufReader::new(upstream);
         let head = Head::read(&mut reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let framing = head.response_framing(self.request.method());
-        self.respond_with_fault(head, Body::new(&mut reader, framing), framing, fault)
+        let reply = Reply::of_registry(head, Body::new(&mut reader, framing), framing);
+        self.respond(match fault {
+            Some(fault) => reply.bent(fault),
+            None => reply,
+        })
     }
 
-    fn respond_with_fault(
-        &mut self,
-        mut head: Head,
-        body: impl Read,
-        framing: Framing,
-        fault: Option<Misbehaviour>,
-    ) -> io::Result<After> {
-        head.remove("Connection");
-        let mut sent = Sent::AsDeclared;
-        let mut body: Box<dyn Read + '_> = Box::new(body);
-        match fault {
-            Some(Misbehaviour::ReplaceBody(bytes)) => {
-                head.remove("Transfer-Encoding");
-                head.set("Content-Length", &bytes.len().to_string());
-                let sent = if self.request.method() == "HEAD" {
-                    Vec::new()
-                } else {
-                    bytes
-                };
-                body = Box::new(io::Cursor::new(sent));
-            }
-            Some(Misbehaviour::ReplaceHeader { name, value }) => head.set(&name, &value),
-            Some(Misbehaviour::CutBody { after }) => sent = Sent::Only(after),
-            Some(Misbehaviour::LieAboutLength { by }) => {
-                let length = head
-                    .header("Content-Length")
-                    .and_then(|length| length.parse::<u64>().ok());
-                head.set(
-                    "Content-Length",
-                    &length.unwrap_or_default().saturating_add_signed(by).to_string(),
-                );
-                sent = Sent::Only(u64::MAX);
-            }
-            Some(Misbehaviour::CorruptByte { at }) => {
-                body = Box::new(Corrupted {
-                    inner: body,
-                    at,
-                    position: 0,
-                });
-            }
-            Some(Misbehaviour::Answer { .. } | Misbehaviour::CutRequest { .. } | Misbehaviour::Stall(_))
-            | None => {}
-        }
-        if framing == Framing::UntilClose && head.header("Content-Length").is_none() {
-            sent = Sent::Only(u64::MAX);
-        }
-        self.respond(&head, &mut *body, sent)
-    }
-
-    fn respond(&mut self, head: &Head, body: &mut dyn Read, sent: Sent) -> io::Result<After> {
+    fn respond(&mut self, reply: Reply<'_>) -> io::Result<After> {
+        let reply = if self.request.method() == "HEAD" {
+            reply.without_body()
+        } else {
+            reply
+        };
         self.shared
-            .update(self.place, |request| request.status = Some(head.status()));
-        let mut client = self.writer;
-        head.write(&mut client)?;
-        self.send_response_body(head, body, sent)?;
+            .update(self.place, |request| request.status = Some(reply.head.status()));
         let close = self
             .request
             .header("Connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        Ok(if close || sent != Sent::AsDeclared {
-            After::Close
-        } else {
-            After::KeepOpen
-        })
+        let ends = close || reply.sent != Sent::AsDeclared;
+        reply.head.write(&mut self.writer)?;
+        self.send_response_body(reply)?;
+        Ok(if ends { After::Close } else { After::KeepOpen })
     }
 
-    fn send_response_body(&self, head: &Head, body: &mut dyn Read, sent: Sent) -> io::Result<()> {
+    fn send_response_body(&self, Reply { head, mut body, sent }: Reply<'_>) -> io::Result<()> {
         let mut client = self.writer;
         let (place, shared) = (self.place, self.shared);
         let count = |count| shared.update(place, |request| request.response_bytes += count);
         match sent {
             Sent::Only(limit) => copy(&mut body.take(limit), &mut client, count),
+            // HEAD may declare chunks that do not follow.
+            Sent::AsDeclared if self.request.method() == "HEAD" => Ok(()),
             Sent::AsDeclared if head.header("Transfer-Encoding").is_some() => {
-                copy_chunked(body, &mut client, count)
+                copy_chunked(&mut body, &mut client, count)
             }
-            Sent::AsDeclared => copy(body, &mut client, count),
+            Sent::AsDeclared => copy(&mut body, &mut client, count),
         }
     }
 
@@ -233,34 +185,20 @@ impl Exchange<'_> {
     }
 }
 
-/// How much of a response body is sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// As the head declares it.
-    AsDeclared,
-    /// At most this many bytes, whatever the head declares; then the connection ends.
-    Only(u64),
+/// Discards what the registry no longer reads: it may have answered before the end of the request.
+struct UntilRefused<W> {
+    inner: W,
+    refused: bool,
 }
 
-/// Inverts one byte of what is read through it.
-struct Corrupted<'a> {
-    inner: Box<dyn Read + 'a>,
-    at: u64,
-    position: u64,
-}
+impl<W: Write> Write for UntilRefused<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.refused = self.refused || self.inner.write_all(bytes).is_err();
+        Ok(bytes.len())
+    }
 
-impl Read for Corrupted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        let offset = self
-            .at
-            .checked_sub(self.position)
-            .and_then(|offset| usize::try_from(offset).ok());
-        if let Some(byte) = offset.and_then(|offset| buffer[..count].get_mut(offset)) {
-            *byte ^= 0xff;
-        }
-        self.position += count as u64;
-        Ok(count)
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
