@@ -169,15 +169,23 @@ impl Reader {
             has_empty_continuation: line.has_empty_continuation,
         };
         Some(match parsed {
-            Parsed::From(from) => Read::From(located.map(|()| from)),
+            Parsed::From(from) => {
+                let from = located.map(|()| from);
+                self.accept(from.rehearse(From::evaluate));
+                Read::From(from)
+            }
             Parsed::Instruction(instruction) => {
                 let instruction = located.map(|()| instruction);
-                if let Err(diagnostics) = instruction.rehearse() {
-                    self.report.extend(diagnostics);
-                }
+                self.accept(instruction.rehearse(Instruction::evaluate));
                 Read::Instruction(instruction)
             }
         })
+    }
+
+    fn accept(&mut self, rehearsed: Result<(), Diagnostics>) {
+        if let Err(diagnostics) = rehearsed {
+            self.report.extend(diagnostics);
+        }
     }
 }
 

@@ -30,14 +30,20 @@ impl Located<Instruction> {
         let expanded = self.value.evaluate(&mut evaluation);
         evaluation.report.finish(expanded)
     }
+}
 
+impl<T> Located<T> {
     /// Finds what is wrong whatever the values of variables, so that it is known before anything is built.
-    pub(crate) fn rehearse(&self) -> Result<(), Diagnostics> {
+    pub(crate) fn rehearse<U>(
+        &self,
+        evaluate: impl FnOnce(&T, &mut Evaluation<'_>) -> U,
+    ) -> Result<(), Diagnostics> {
+        let evaluation = Evaluation::new(&Everything, self.escape, &self.source);
         let mut evaluation = Evaluation {
             is_rehearsal: true,
-            ..Evaluation::new(&Everything, self.escape, &self.source)
+            ..evaluation
         };
-        self.value.evaluate(&mut evaluation);
+        evaluate(&self.value, &mut evaluation);
         evaluation.report.finish(())
     }
 }

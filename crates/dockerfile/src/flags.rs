@@ -143,44 +143,57 @@ impl Flags {
     }
 
     fn accept(&mut self, raw: &RawFlag, statement: &Statement<'_>, known: &[Known], report: &mut Report) {
-        let (flag, value) = raw
-            .text
-            .split_once('=')
-            .map_or((&*raw.text, None), |(flag, value)| (flag, Some(value)));
+        let keyword = statement.keyword().to_ascii_uppercase();
+        let flag = raw.text.split('=').next().unwrap_or_default();
+        let name = flag.strip_prefix("--").unwrap_or(flag);
         let name_span = statement
             .line
             .span_of(raw.range.start..raw.equals.unwrap_or(raw.range.end));
-        let value_span = raw.equals.map_or(name_span, |equals| {
-            statement.line.span_of(equals + 1..raw.range.end)
-        });
-        let keyword = statement.keyword().to_ascii_uppercase();
-        let name = flag.strip_prefix("--").unwrap_or(flag);
         let Some(found) = known.iter().find(|known| known.name == name) else {
             let hint = suggest::hint(name, known.iter().map(|known| known.name), "--");
             return report.error_with_hint(name_span, format!("unknown flag `{flag}` for {keyword}"), hint);
         };
-        let repeated = self.values.iter().any(|(earlier, _)| *earlier == found.name);
-        if repeated && found.kind != Kind::List {
+        let is_repeated = self.values.iter().any(|(earlier, _)| *earlier == found.name);
+        if is_repeated && found.kind != Kind::List {
             return report.error(name_span, format!("duplicate flag `{flag}` for {keyword}"));
         }
-        let missing = match found.kind {
-            Kind::Switch => value == Some(""),
-            Kind::Value | Kind::List => value.is_none(),
-        };
-        if missing {
-            let hint = Some(match found.kind {
-                Kind::Switch => format!("write `{flag}` or `{flag}=false`"),
-                Kind::Value | Kind::List => format!("write `{flag}=VALUE`"),
-            });
-            return report.error_with_hint(name_span, format!("missing a value for flag `{flag}`"), hint);
+        let value = raw.text.split_once('=').map(|(_, value)| value);
+        let value_span = raw.equals.map_or(name_span, |equals| {
+            statement.line.span_of(equals + 1..raw.range.end)
+        });
+        match found.kind.check(flag, value) {
+            Ok(value) => self
+                .values
+                .push((found.name, Spanned::new(value.to_owned(), value_span))),
+            Err((message, hint)) => {
+                let span = if value.unwrap_or_default().is_empty() {
+                    name_span
+                } else {
+                    value_span
+                };
+                report.error_with_hint(span, message, hint);
+            }
         }
-        let value = value.unwrap_or("true");
-        if found.kind == Kind::Switch && !["true", "false"].contains(&&*value.to_ascii_lowercase()) {
-            let message = format!("expected `true` or `false` for flag `{flag}`, found `{value}`");
-            return report.error(value_span, message);
+    }
+}
+
+impl Kind {
+    /// The value that a flag gets, or a message and a hint.
+    fn check<'a>(self, flag: &str, value: Option<&'a str>) -> Result<&'a str, (String, Option<String>)> {
+        let missing = |hint: String| Err((format!("missing a value for flag `{flag}`"), Some(hint)));
+        match (self, value) {
+            (Self::Switch, None) => Ok("true"),
+            (Self::Switch, Some("")) => missing(format!("write `{flag}` or `{flag}=false`")),
+            (Self::Switch, Some(value)) if ["true", "false"].contains(&&*value.to_ascii_lowercase()) => {
+                Ok(value)
+            }
+            (Self::Switch, Some(value)) => Err((
+                format!("expected `true` or `false` for flag `{flag}`, found `{value}`"),
+                None,
+            )),
+            (Self::Value | Self::List, None) => missing(format!("write `{flag}=VALUE`")),
+            (Self::Value | Self::List, Some(value)) => Ok(value),
         }
-        self.values
-            .push((found.name, Spanned::new(value.to_owned(), value_span)));
     }
 }
 

@@ -18,6 +18,8 @@
 //! error of a file is reported, each with its place ([`Diagnostic`]), and what is wrong whatever the values of
 //! variables is found by parsing, also in stages that nobody builds.
 //!
+//! Not kept are accidents that nobody can want: BuildKit garbles flags that are not ASCII and cuts lines at 64 KiB.
+//!
 //! The crate reads text and returns values. It deliberately does not read files, resolve images, know which stage
 //! depends on which, look at the environment, or lint.
 

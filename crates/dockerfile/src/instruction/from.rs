@@ -59,6 +59,24 @@ impl From {
     }
 }
 
+impl From {
+    pub(crate) fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> ExpandedFrom {
+        let mut expand = |what, raw: &Spanned<String>| {
+            let expanded = evaluation.word(raw);
+            if expanded.as_deref() == Some("") {
+                refuse_blank(what, raw, &mut evaluation.report);
+            }
+            expanded.unwrap_or_default()
+        };
+        let image = expand("image", &self.image);
+        let platform = self
+            .platform
+            .as_ref()
+            .map(|platform| expand("platform", platform));
+        ExpandedFrom { image, platform }
+    }
+}
+
 impl Located<From> {
     /// Replaces the variables, which only the ARGs in front of the first FROM define.
     ///
@@ -67,24 +85,8 @@ impl Located<From> {
     /// A substitution that fails, and an image or a platform that comes out empty.
     pub fn expand(&self, scope: &dyn Scope) -> Result<ExpandedFrom, Diagnostics> {
         let mut evaluation = Evaluation::new(scope, self.escape, &self.source);
-        let image = evaluation.word(&self.value.image).unwrap_or_default();
-        let platform = self
-            .value
-            .platform
-            .as_ref()
-            .map(|platform| evaluation.word(platform).unwrap_or_default());
-        if evaluation.report.is_clean() && image.is_empty() {
-            refuse_blank("image", &self.value.image, &mut evaluation.report);
-        }
-        if let Some(raw) = self
-            .value
-            .platform
-            .as_ref()
-            .filter(|_| platform.as_deref() == Some(""))
-        {
-            refuse_blank("platform", raw, &mut evaluation.report);
-        }
-        evaluation.report.finish(ExpandedFrom { image, platform })
+        let expanded = self.value.evaluate(&mut evaluation);
+        evaluation.report.finish(expanded)
     }
 }
 
