@@ -1,0 +1,84 @@
+//! The check of a whole script before any of it is run: every command and option, in branches not taken, too.
+
+use crate::ast::{Command, CommandKind, List, Script, Simple};
+use crate::commands::{self, Grammar};
+use crate::halt::Halt;
+use crate::make::Make;
+use crate::options::Arguments;
+use crate::outcome::{NotUnderstood, Reason};
+
+/// Stands for an argument that only running the script will tell.
+const UNKNOWN: &[u8] = b"?";
+
+/// Checks every command of a script, as far as the text tells.
+///
+/// # Errors
+/// The first command or option that is not interpreted.
+pub(crate) fn check(script: &Script) -> Result<(), NotUnderstood> {
+    list(&script.list)
+}
+
+fn list(list: &List) -> Result<(), NotUnderstood> {
+    for and_or in &list.0 {
+        let pipelines =
+            std::iter::once(&and_or.first).chain(and_or.rest.iter().map(|(_, pipeline)| pipeline));
+        for found in pipelines.flat_map(|pipeline| &pipeline.commands) {
+            command(found)?;
+        }
+    }
+    Ok(())
+}
+
+fn command(command: &Command) -> Result<(), NotUnderstood> {
+    match &command.kind {
+        CommandKind::Simple(found) => simple(found).map_err(|(halt, offset)| placed(halt, offset)),
+        CommandKind::Group(found) | CommandKind::Subshell(found) => list(found),
+        CommandKind::If(condition) => {
+            for (condition, body) in &condition.branches {
+                list(condition)?;
+                list(body)?;
+            }
+            condition.otherwise.as_ref().map_or(Ok(()), list)
+        }
+        CommandKind::For(for_loop) => list(&for_loop.body),
+        CommandKind::Case(case) => case.arms.iter().try_for_each(|(_, body)| list(body)),
+    }
+}
+
+fn placed(halt: Halt, offset: usize) -> NotUnderstood {
+    match halt.at(offset) {
+        Halt::NotUnderstood(refusal) => refusal,
+        // A check meets nothing else: it runs nothing.
+        _ => NotUnderstood {
+            token: String::new(),
+            offset,
+            reason: Reason::Command,
+        },
+    }
+}
+
+fn simple(simple: &Simple) -> Result<(), (Halt, usize)> {
+    let Some((name, words)) = simple.words.split_first() else {
+        return Ok(());
+    };
+    let Some(constant) = name.as_constant() else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(&constant);
+    let Some(command) = commands::find(&text) else {
+        return Err((Halt::refused(&constant, Reason::Command), name.offset));
+    };
+    let Grammar::Options(options) = command.grammar else {
+        return Ok(());
+    };
+    // Only the refusal counts: whether the make at hand has the option turns out when it runs.
+    for (index, word) in words.iter().enumerate() {
+        let arguments: Vec<Vec<u8>> = words[..=index]
+            .iter()
+            .map(|word| word.as_constant().unwrap_or_else(|| UNKNOWN.to_vec()))
+            .chain([UNKNOWN.to_vec()])
+            .collect();
+        Arguments::parse(command.name, options, Make::Gnu, &arguments).map_err(|halt| (halt, word.offset))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+use onlay_layer::{ImagePath, LastLink};
+
+use crate::commands::Call;
+use crate::commands::words::quoted;
+use crate::errno::Errno;
+use crate::files::without_slashes;
+use crate::halt::{Halt, Settle};
+use crate::mode::Mode;
+use crate::options::{Opt, flag, value};
+
+pub(crate) const OPTIONS: &[Opt] = &[
+    flag(b'p', "parents"),
+    value(b'm', "mode"),
+    flag(b'v', "verbose").gnu(),
+];
+
+/// Makes directories.
+pub(crate) fn mkdir(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
+    let mode = match call.arguments.value(b'm').map(<[u8]>::to_vec) {
+        None => None,
+        Some(text) => match Mode::parse(&text, call.make) {
+            Some(mode) => Some(mode),
+            None => {
+                let between = call.says(" ", " ");
+                call.fail([b"invalid mode", between.as_bytes(), &quoted(&text)].concat())?;
+                return Ok(call.status);
+            }
+        },
+    };
+    for path in call.operands(1)? {
+        if call.has(b'p') {
+            make_with_parents(call, &path, mode.as_ref())?;
+        } else {
+            match make(call, &path, mode.as_ref())? {
+                Ok(()) => {}
+                Err(errno) => complain(call, &path, errno)?,
+            }
+        }
+    }
+    Ok(call.status)
+}
+
+fn make(call: &mut Call<'_, '_>, path: &[u8], mode: Option<&Mode>) -> Result<Result<(), Errno>, Halt> {
+    let made = match call.shell.files.make_directory(path, 0o777).settle()? {
+        Ok(place) => place,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    if let Some(mode) = mode {
+        set_mode(call, &made, mode)?;
+    }
+    if call.has(b'v') {
+        let line = [b"mkdir: created directory ", quoted(path).as_slice(), b"\n"].concat();
+        call.shell.print(&line)?;
+    }
+    Ok(Ok(()))
+}
+
+/// What `-m` gives a new directory: the mode applied to 0777; GNU leaves a set-group-id bit from above alone.
+pub(crate) fn set_mode(call: &mut Call<'_, '_>, place: &ImagePath, mode: &Mode) -> Result<(), Halt> {
+    let wanted = mode.apply(0o777, true, call.shell.files.umask);
+    let kept = match call.shell.files.node(place).settle()? {
+        Ok(node) if !call.is_busybox() => node.metadata.mode & 0o6000 & !mode.mentioned(),
+        _ => 0,
+    };
+    // The directory was made a moment ago.
+    let _made = call.shell.files.set_mode(place, wanted | kept).settle()?;
+    Ok(())
+}
+
+/// Makes a directory and what is missing above it; `-m` is for the last one only.
+fn make_with_parents(call: &mut Call<'_, '_>, path: &[u8], mode: Option<&Mode>) -> Result<(), Halt> {
+    let bare = without_slashes(path);
+    let ends = (1..bare.len())
+        .filter(|end| bare[*end] == b'/' && bare[*end - 1] != b'/')
+        .chain([bare.len()]);
+    for end in ends {
+        let step = &bare[..end];
+        let is_last = end == bare.len();
+        let place = match call.shell.files.place_of_new(step, LastLink::Follow).settle()? {
+            Ok(place) => place,
+            Err(errno) => return complain(call, step, errno),
+        };
+        match place.node {
+            Some(node) if node.is_directory() => continue,
+            Some(_) if is_last => return complain(call, step, Errno::Exists),
+            Some(_) => return complain_of_parent(call, path, step),
+            None => {}
+        }
+        // A link that leads nowhere is in the way, too.
+        let mode = mode.filter(|_| is_last);
+        if let Err(errno) = make(call, step, mode)? {
+            return complain(call, step, errno);
+        }
+    }
+    Ok(())
+}
+
+fn complain_of_parent(call: &mut Call<'_, '_>, path: &[u8], step: &[u8]) -> Result<(), Halt> {
+    if call.is_busybox() {
+        complain(call, path, Errno::NotADirectory)
+    } else {
+        complain(call, step, Errno::NotADirectory)
+    }
+}
+
+fn complain(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> {
+    let lead = call.says("can't create directory", "cannot create directory");
+    call.fail_at(lead, path, errno)
+}

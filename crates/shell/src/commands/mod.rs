@@ -1,0 +1,328 @@
+//! The commands: one file each, one line each in the table.
+
+mod cat;
+mod chmod;
+mod chown;
+mod cp;
+mod directory;
+mod echo;
+mod install;
+mod ln;
+mod mkdir;
+mod mv;
+mod nothing;
+mod printf;
+mod rm;
+mod rmdir;
+pub(crate) mod set;
+mod test;
+mod touch;
+mod variables;
+mod words;
+
+use crate::errno::Errno;
+use crate::halt::Halt;
+use crate::make::Make;
+use crate::options::{Arguments, Opt};
+use crate::outcome::Reason;
+use crate::shell::Shell;
+
+/// A command that is interpreted.
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) grammar: Grammar,
+    pub(crate) run: fn(&mut Call<'_, '_>) -> Result<u8, Halt>,
+}
+
+/// Where a command comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// POSIX's special builtins, and builtins that make no sense as programs.
+    Special,
+    /// Changes the shell itself, and is no program.
+    Shell,
+    /// Built into every shell, and a program, too.
+    Builtin,
+    /// A program.
+    Program,
+}
+
+/// How a command takes its arguments.
+#[derive(Clone, Copy)]
+pub(crate) enum Grammar {
+    /// Options and operands.
+    Options(&'static [Opt]),
+    /// In a way of its own.
+    Free,
+}
+
+/// All of them.
+const COMMANDS: &[Command] = &[
+    Command {
+        name: ":",
+        kind: Kind::Special,
+        grammar: Grammar::Free,
+        run: nothing::succeed,
+    },
+    Command {
+        name: "[",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: test::bracket,
+    },
+    Command {
+        name: "cat",
+        kind: Kind::Program,
+        grammar: Grammar::Options(cat::CAT),
+        run: cat::cat,
+    },
+    Command {
+        name: "cd",
+        kind: Kind::Shell,
+        grammar: Grammar::Options(&[]),
+        run: directory::cd,
+    },
+    Command {
+        name: "chgrp",
+        kind: Kind::Program,
+        grammar: Grammar::Options(chown::OPTIONS),
+        run: chown::chgrp,
+    },
+    Command {
+        name: "chmod",
+        kind: Kind::Program,
+        grammar: Grammar::Options(chmod::OPTIONS),
+        run: chmod::chmod,
+    },
+    Command {
+        name: "chown",
+        kind: Kind::Program,
+        grammar: Grammar::Options(chown::OPTIONS),
+        run: chown::chown,
+    },
+    Command {
+        name: "cp",
+        kind: Kind::Program,
+        grammar: Grammar::Options(cp::OPTIONS),
+        run: cp::cp,
+    },
+    Command {
+        name: "echo",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: echo::echo,
+    },
+    Command {
+        name: "exit",
+        kind: Kind::Special,
+        grammar: Grammar::Options(&[]),
+        run: nothing::exit,
+    },
+    Command {
+        name: "export",
+        kind: Kind::Special,
+        grammar: Grammar::Options(&[]),
+        run: variables::export,
+    },
+    Command {
+        name: "false",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: nothing::fail,
+    },
+    Command {
+        name: "install",
+        kind: Kind::Program,
+        grammar: Grammar::Options(install::OPTIONS),
+        run: install::install,
+    },
+    Command {
+        name: "ln",
+        kind: Kind::Program,
+        grammar: Grammar::Options(ln::OPTIONS),
+        run: ln::ln,
+    },
+    Command {
+        name: "mkdir",
+        kind: Kind::Program,
+        grammar: Grammar::Options(mkdir::OPTIONS),
+        run: mkdir::mkdir,
+    },
+    Command {
+        name: "mv",
+        kind: Kind::Program,
+        grammar: Grammar::Options(mv::OPTIONS),
+        run: mv::mv,
+    },
+    Command {
+        name: "printf",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: printf::printf,
+    },
+    Command {
+        name: "pwd",
+        kind: Kind::Builtin,
+        grammar: Grammar::Options(&[]),
+        run: directory::pwd,
+    },
+    Command {
+        name: "rm",
+        kind: Kind::Program,
+        grammar: Grammar::Options(rm::OPTIONS),
+        run: rm::rm,
+    },
+    Command {
+        name: "rmdir",
+        kind: Kind::Program,
+        grammar: Grammar::Options(rmdir::OPTIONS),
+        run: rmdir::rmdir,
+    },
+    Command {
+        name: "set",
+        kind: Kind::Special,
+        grammar: Grammar::Free,
+        run: set::set,
+    },
+    Command {
+        name: "sleep",
+        kind: Kind::Program,
+        grammar: Grammar::Options(&[]),
+        run: nothing::sleep,
+    },
+    Command {
+        name: "sync",
+        kind: Kind::Program,
+        grammar: Grammar::Options(&[]),
+        run: nothing::sync,
+    },
+    Command {
+        name: "tee",
+        kind: Kind::Program,
+        grammar: Grammar::Options(cat::TEE),
+        run: cat::tee,
+    },
+    Command {
+        name: "test",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: test::test,
+    },
+    Command {
+        name: "touch",
+        kind: Kind::Program,
+        grammar: Grammar::Options(touch::OPTIONS),
+        run: touch::touch,
+    },
+    Command {
+        name: "true",
+        kind: Kind::Builtin,
+        grammar: Grammar::Free,
+        run: nothing::succeed,
+    },
+    Command {
+        name: "umask",
+        kind: Kind::Shell,
+        grammar: Grammar::Options(directory::UMASK),
+        run: directory::umask,
+    },
+    Command {
+        name: "unlink",
+        kind: Kind::Program,
+        grammar: Grammar::Options(&[]),
+        run: rm::unlink,
+    },
+    Command {
+        name: "unset",
+        kind: Kind::Special,
+        grammar: Grammar::Options(&[]),
+        run: variables::unset,
+    },
+];
+
+/// Finds a command by its name, or by the last name of a path.
+pub(crate) fn find(name: &str) -> Option<&'static Command> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let command = COMMANDS.iter().find(|command| command.name == last)?;
+    let is_path = name.contains('/');
+    (!is_path || matches!(command.kind, Kind::Builtin | Kind::Program)).then_some(command)
+}
+
+/// One command at work.
+pub(crate) struct Call<'s, 'l> {
+    pub(crate) shell: &'s mut Shell<'l>,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) make: Make,
+    pub(crate) arguments: Arguments,
+    /// What it will exit with, as far as it has got.
+    pub(crate) status: u8,
+}
+
+impl<'s, 'l> Call<'s, 'l> {
+    pub(crate) fn new(shell: &'s mut Shell<'l>, command: &Command, make: Make, arguments: Arguments) -> Self {
+        Self {
+            shell,
+            name: command.name,
+            kind: command.kind,
+            make,
+            arguments,
+            status: 0,
+        }
+    }
+
+    pub(crate) fn has(&self, option: u8) -> bool {
+        self.arguments.has(option)
+    }
+
+    pub(crate) fn is_busybox(&self) -> bool {
+        self.make.is_busybox()
+    }
+
+    /// The operands, of which there must be at least `count`.
+    pub(crate) fn operands(&self, count: usize) -> Result<Vec<Vec<u8>>, Halt> {
+        match self.arguments.operands.len() >= count {
+            true => Ok(self.arguments.operands.clone()),
+            // What usage a command prints then depends on its version.
+            false => Err(self.refuse(self.name)),
+        }
+    }
+
+    /// A use of the command that is not interpreted.
+    pub(crate) fn refuse(&self, token: impl AsRef<[u8]>) -> Halt {
+        Halt::refused(token, Reason::Usage { command: self.name })
+    }
+
+    /// Says what went wrong, and goes on.
+    pub(crate) fn fail(&mut self, message: impl AsRef<[u8]>) -> Result<(), Halt> {
+        self.status = 1;
+        let message = message.as_ref();
+        if matches!(self.make, Make::Dash | Make::Bash) {
+            return self
+                .shell
+                .complain(&[self.name.as_bytes(), b": ", message].concat());
+        }
+        if self.is_busybox() && self.kind != Kind::Program {
+            return self.shell.complain(message);
+        }
+        self.shell
+            .print_error(&[self.name.as_bytes(), b": ", message, b"\n"].concat())
+    }
+
+    /// Says that the kernel refused something: `lead 'path': reason`.
+    pub(crate) fn fail_at(&mut self, lead: &str, path: &[u8], errno: Errno) -> Result<(), Halt> {
+        let lead = if lead.is_empty() {
+            String::new()
+        } else {
+            format!("{lead} ")
+        };
+        let reason = format!(": {errno}");
+        self.fail([lead.as_bytes(), &words::quoted(path), reason.as_bytes()].concat())
+    }
+
+    /// Picks the words of the make at hand.
+    pub(crate) fn says(&self, busybox: &'static str, gnu: &'static str) -> &'static str {
+        if self.is_busybox() { busybox } else { gnu }
+    }
+}
