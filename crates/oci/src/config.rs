@@ -60,6 +60,9 @@ const RUNTIME_ORDER: &[&str] = &[
     "Shell",
 ];
 
+/// The order in which BuildKit writes the members of a history entry.
+const HISTORY_ORDER: &[&str] = &["created", "created_by", "author", "comment", "empty_layer"];
+
 /// Members that describe the image as it was before an edit: BuildKit's inline cache, and what Docker's old builder
 /// noted about its last container.
 const STALE_MEMBERS: &[&str] = &["moby.buildkit.cache.v0", "container_config", "container", "id"];
@@ -232,6 +235,20 @@ impl ImageConfiguration {
         Ok(())
     }
 
+    /// Notes that a history entry, counted from the oldest, made no layer; its other members stay. An index beyond the
+    /// history changes nothing.
+    ///
+    /// # Errors
+    /// The entry cannot be written as JSON.
+    pub fn mark_empty_layer(&mut self, index: usize) -> Result<(), ConfigError> {
+        let Some(history) = self.history.get_mut(index) else {
+            return Ok(());
+        };
+        history.mark_empty_layer()?;
+        self.edited();
+        Ok(())
+    }
+
     /// Adds the topmost layer.
     pub fn push_diff_id(&mut self, diff_id: DiffId) {
         self.edited();
@@ -256,6 +273,15 @@ impl RawHistory {
         let raw =
             serde_json::value::to_raw_value(&object).map_err(|source| ConfigError::History { source })?;
         Ok(Self { raw, entry })
+    }
+
+    fn mark_empty_layer(&mut self) -> Result<(), ConfigError> {
+        let mut object = RawObject::parse(self.raw.get().as_bytes())?;
+        object.set("empty_layer", &true, HISTORY_ORDER)?;
+        self.raw =
+            serde_json::value::to_raw_value(&object).map_err(|source| ConfigError::History { source })?;
+        self.entry.empty_layer = true;
+        Ok(())
     }
 }
 
@@ -349,6 +375,17 @@ mod tests {
                 r#""rootfs":{"type":"layers","diff_ids":["sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"]}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_history_entry_marked_empty_keeps_its_other_members() {
+        let mut edited = base();
+        edited.mark_empty_layer(0).unwrap();
+        edited.mark_empty_layer(7).unwrap();
+        assert!(edited.history().all(|entry| entry.empty_layer));
+        let text = String::from_utf8(edited.to_bytes().unwrap().to_vec()).unwrap();
+        let expected = r#""created_by":"a \u003c b","empty_layer":true,"odd":1}"#;
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]
