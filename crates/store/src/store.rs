@@ -1,0 +1,128 @@
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use onlay_oci::{Descriptor, Document, MAX_MANIFEST_SIZE, MediaType, Tag};
+
+use crate::layout::REF_NAME;
+use crate::{DockerArchive, Layout, Location, OciArchive, StoreError};
+
+/// A place on disk that images are read from.
+#[derive(Debug)]
+pub enum Store {
+    /// An OCI layout.
+    Layout(Layout),
+    /// An OCI layout in a tar.
+    OciArchive(OciArchive),
+    /// What `docker save` writes.
+    DockerArchive(Box<DockerArchive>),
+}
+
+impl Store {
+    /// Opens a place and finds the image that is meant: by its tag; without one the only image, else `latest`.
+    ///
+    /// # Errors
+    /// The place is missing or damaged, or it is not clear which image is meant.
+    pub fn open(location: &Location) -> Result<(Self, Descriptor), StoreError> {
+        match location {
+            Location::Layout { directory, tag } => {
+                let layout = Layout::open(directory)?;
+                let image = choose(layout.images()?, tag.as_ref(), directory)?;
+                Ok((Self::Layout(layout), image))
+            }
+            Location::OciArchive { file, tag } => {
+                let archive = OciArchive::open(file)?;
+                let image = choose(archive.images()?, tag.as_ref(), file)?;
+                Ok((Self::OciArchive(archive), image))
+            }
+            Location::DockerArchive { file, name } => {
+                let archive = DockerArchive::open(file, name.as_ref())?;
+                let image = archive.image();
+                Ok((Self::DockerArchive(Box::new(archive)), image))
+            }
+            Location::Registry(reference) => Err(StoreError::NotOnDisk {
+                name: reference.to_string(),
+            }),
+        }
+    }
+
+    /// Opens a blob; size and digest are checked when its end is read.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
+        match self {
+            Self::Layout(layout) => layout.open_blob(descriptor),
+            Self::OciArchive(archive) => archive.open_blob(descriptor),
+            Self::DockerArchive(archive) => archive.open_blob(descriptor),
+        }
+    }
+
+    /// Reads all of a small blob.
+    ///
+    /// # Errors
+    /// It is not there, or not what the descriptor says.
+    pub fn read_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let read = self.open_blob(descriptor)?.read_to_end(&mut bytes);
+        read.map_err(|source| StoreError::Blob {
+            digest: descriptor.digest.clone(),
+            source,
+        })?;
+        Ok(bytes)
+    }
+
+    /// Reads a manifest or index.
+    ///
+    /// # Errors
+    /// It is not there, damaged, too large or no manifest.
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Document, StoreError> {
+        let malformed = |source| StoreError::Document {
+            digest: descriptor.digest.clone(),
+            source,
+        };
+        if descriptor.size > MAX_MANIFEST_SIZE {
+            return Err(malformed(onlay_oci::DocumentError::TooLarge {
+                size: descriptor.size,
+            }));
+        }
+        let bytes = self.read_blob(descriptor)?;
+        let media_type: &MediaType = &descriptor.media_type;
+        Document::parse(bytes, Some(media_type)).map_err(malformed)
+    }
+}
+
+fn choose(images: Vec<Descriptor>, tag: Option<&Tag>, path: &Path) -> Result<Descriptor, StoreError> {
+    let name = |image: &Descriptor| image.annotations.get(REF_NAME).cloned();
+    let tags = || {
+        let tags: Vec<String> = images
+            .iter()
+            .filter_map(name)
+            .map(|tag| format!("`{tag}`"))
+            .collect();
+        if tags.is_empty() {
+            "no tags".to_owned()
+        } else {
+            tags.join(", ")
+        }
+    };
+    let tagged = |wanted: &str| {
+        images
+            .iter()
+            .find(|image| name(image).as_deref() == Some(wanted))
+            .cloned()
+    };
+    let path = || PathBuf::from(path);
+    match (tag, &images[..]) {
+        (_, []) => Err(StoreError::Empty { path: path() }),
+        (Some(tag), _) => tagged(tag.as_str()).ok_or_else(|| StoreError::NoTag {
+            path: path(),
+            tag: tag.to_string(),
+            tags: tags(),
+        }),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => tagged("latest").ok_or_else(|| StoreError::Ambiguous {
+            path: path(),
+            tags: tags(),
+        }),
+    }
+}
