@@ -157,9 +157,9 @@ impl Files {
         Ok(place)
     }
 
-    /// `link`; a symbolic link at `existing` is followed or taken itself.
-    pub(crate) fn link(&mut self, existing: &[u8], path: &[u8], last: LastLink) -> Called<ImagePath> {
-        let found = self.found(existing, last)?;
+    /// `link`; a symbolic link gets a second name itself.
+    pub(crate) fn link(&mut self, existing: &[u8], path: &[u8]) -> Called<ImagePath> {
+        let found = self.lstat(existing)?;
         let place = self.free_place(path, false)?;
         if found.node.is_directory() {
             return Err(Errno::NotPermitted.into());

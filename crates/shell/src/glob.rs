@@ -60,7 +60,11 @@ impl Search<'_> {
         };
         for name in names {
             if (pattern.begins_with_dot() || !name.starts_with(b".")) && pattern.matches(&name) {
-                self.step([prefix.as_slice(), name.as_bytes()].concat(), rest)?;
+                let path = [prefix.as_slice(), name.as_bytes()].concat();
+                match rest {
+                    [] => self.found.push(path),
+                    rest => self.descend([path.as_slice(), b"/"].concat(), rest)?,
+                }
             }
         }
         Ok(())

@@ -113,7 +113,7 @@ fn run_arguments(line: &Line<'_>, arguments: &[String], tree: &Tree) -> Result<O
         .iter()
         .map(|argument| argument.clone().into_bytes())
         .collect();
-    let status = shell.call(command, make, &arguments)?;
+    let status = shell.call(command, name, make, &arguments)?;
     Ok(ended(shell, status))
 }
 

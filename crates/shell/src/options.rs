@@ -95,6 +95,8 @@ impl Arguments {
                     (false, Some(_)) => return Err(refuse(argument)),
                 };
                 parsed.options.push((option.short, value));
+            } else if command == "chmod" && parsed.operands.is_empty() && is_mode(argument) {
+                parsed.operands.push(argument.clone());
             } else if argument.len() > 1 && argument.starts_with(b"-") {
                 let mut letters = &argument[1..];
                 while let Some((letter, tail)) = letters.split_first() {
@@ -118,6 +120,7 @@ impl Arguments {
         Ok(parsed)
     }
 
+    /// Tells whether an option was given.
     pub(crate) fn has(&self, option: u8) -> bool {
         self.options.iter().any(|(short, _)| *short == option)
     }
@@ -130,4 +133,10 @@ impl Arguments {
             .find(|(short, _)| *short == option)
             .map(|(_, value)| value.as_slice())
     }
+}
+
+/// A mode that looks like options, as in `chmod -x`. With a `w` it would depend on the umask, and GNU complains of that.
+fn is_mode(argument: &[u8]) -> bool {
+    let letters = argument.strip_prefix(b"-").unwrap_or_default();
+    !letters.is_empty() && letters.iter().all(|letter| b"rxXst".contains(letter))
 }

@@ -50,7 +50,7 @@ impl Shell<'_> {
             self.assign(name, value)?;
         }
         let status = match self.lookup(command, name)? {
-            Lookup::Found(make) => self.call(command, make, arguments)?,
+            Lookup::Found(make) => self.call(command, name, make, arguments)?,
             Lookup::Missing => self.command_missing(name)?,
         };
         if command.kind != Kind::Special && !simple.assignments.is_empty() {
@@ -104,10 +104,11 @@ impl Shell<'_> {
         }
     }
 
-    /// Runs a command that was found.
+    /// Runs a command that was found under this name.
     pub(crate) fn call(
         &mut self,
         command: &'static Command,
+        name: &str,
         make: Make,
         arguments: &[Vec<u8>],
     ) -> Result<u8, Halt> {
@@ -118,7 +119,7 @@ impl Shell<'_> {
             },
             Grammar::Options(options) => Arguments::parse(command.name, options, make, arguments)?,
         };
-        let status = (command.run)(&mut Call::new(self, command, make, arguments))?;
+        let status = (command.run)(&mut Call::new(self, command, name, make, arguments))?;
         self.note_failure(status);
         Ok(status)
     }
@@ -211,7 +212,12 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn open_for_writing(&mut self, path: &[u8], appends: bool) -> Result<Result<Sink, Errno>, Halt> {
+    /// Opens what a redirection or a command writes to.
+    pub(crate) fn open_for_writing(
+        &mut self,
+        path: &[u8],
+        appends: bool,
+    ) -> Result<Result<Sink, Errno>, Halt> {
         match path {
             b"/dev/null" => return Ok(Ok(Sink::Nowhere)),
             b"/dev/stdout" if self.streams.output == Sink::Log => return Ok(Ok(Sink::Log)),

@@ -1,5 +1,12 @@
 //! The lines of `tests/run-corpus`: how many are interpreted, and whether those do what they did when they were run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that prints its result"
+)]
+
 mod support;
 
 use onlay_layer::Tree;

@@ -44,32 +44,19 @@ fn content(call: &mut Call<'_, '_>, path: &[u8]) -> Result<Option<Content>, Halt
     Ok(None)
 }
 
-/// Copies its input to files and to its output.
+/// Copies its input to files, all opened first, and to its output.
 pub(crate) fn tee(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
-    let shell = &mut *call.shell;
-    let content = shell.io.read(shell.streams.input);
-    shell
-        .io
-        .write_content(&mut shell.files, shell.streams.output, content.clone())?;
+    let mut sinks = Vec::new();
     for path in call.operands(0)? {
-        if path == b"/dev/null" {
-            continue;
-        }
-        let appends = call.has(b'a');
-        let files = &mut call.shell.files;
-        let opened = files.open(&path, 0o666).settle()?;
-        match opened {
-            Ok(place) => {
-                if !appends {
-                    let _truncated = files.write(&place, Content::empty()).settle()?;
-                }
-                let sink = call.shell.io.open_file(place, true);
-                call.shell
-                    .io
-                    .write_content(&mut call.shell.files, sink, content.clone())?;
-            }
+        match call.shell.open_for_writing(&path, call.has(b'a'))? {
+            Ok(sink) => sinks.push(sink),
             Err(errno) => call.fail([path.as_slice(), format!(": {errno}").as_bytes()].concat())?,
         }
+    }
+    let shell = &mut *call.shell;
+    let content = shell.io.read(shell.streams.input);
+    for sink in std::iter::once(shell.streams.output).chain(sinks) {
+        shell.io.write_content(&mut shell.files, sink, content.clone())?;
     }
     Ok(call.status)
 }

@@ -2,6 +2,7 @@ use onlay_layer::ImagePath;
 
 use crate::commands::Call;
 use crate::commands::words::quoted;
+use crate::errno::Errno;
 use crate::files::{Found, join};
 use crate::halt::{Called, Halt, Settle};
 use crate::mode::Mode;
@@ -26,17 +27,9 @@ pub(crate) fn chmod(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
                 continue;
             }
         };
-        let is_link = call
-            .shell
-            .files
-            .lstat(path)
-            .settle()?
-            .is_ok_and(|own| own.node.symlink_target().is_some());
-        // A busybox that walks does not follow even the link that was named.
-        if call.has(b'R') && is_link && call.is_busybox() {
-            return Err(call.refuse(path));
-        }
-        let changed = if call.has(b'R') {
+        // busybox gives the mode to what a link leads to, but does not walk through the link.
+        let walks = call.has(b'R') && !(call.is_busybox() && call.is_link(path)?);
+        let changed = if walks {
             recursively(call, &found, &mode)
         } else {
             change(call, &found, &mode)
@@ -58,15 +51,17 @@ fn invalid_mode(call: &mut Call<'_, '_>, text: &[u8]) -> Result<u8, Halt> {
     Ok(call.status)
 }
 
-fn fail(call: &mut Call<'_, '_>, path: &[u8], errno: crate::errno::Errno) -> Result<(), Halt> {
+fn fail(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> {
     call.status = 1;
     if call.has(b'f') {
         return Ok(());
     }
     if call.is_busybox() {
-        call.fail([path, format!(": {errno}").as_bytes()].concat())
-    } else {
-        call.fail_at("cannot access", path, errno)
+        return call.fail([path, format!(": {errno}").as_bytes()].concat());
+    }
+    match errno == Errno::NotFound && call.is_link(path)? {
+        true => call.fail([b"cannot operate on dangling symlink ".as_slice(), &quoted(path)].concat()),
+        false => call.fail_at("cannot access", path, errno),
     }
 }
 

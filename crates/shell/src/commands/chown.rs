@@ -7,6 +7,7 @@ use crate::commands::words::quoted;
 use crate::errno::Errno;
 use crate::files::{Found, join};
 use crate::halt::{Called, Halt, Settle};
+use crate::io::Sink;
 use crate::names;
 use crate::options::{Opt, flag};
 
@@ -69,8 +70,8 @@ fn owner(call: &mut Call<'_, '_>, text: &[u8]) -> Result<Option<Owner>, Halt> {
         .iter()
         .position(|byte| *byte == b'.')
         .filter(|_| colon.is_none() && !whole_is_user);
-    if dot.is_some() && !call.is_busybox() {
-        // GNU takes the dot for a colon, with a warning that depends on its version.
+    // Newer versions of GNU's warn of a dot, which makes a difference only where standard error goes into a file.
+    if dot.is_some() && !call.is_busybox() && !matches!(call.shell.streams.error, Sink::Log | Sink::Nowhere) {
         return Err(call.refuse(text));
     }
     let Some(separator) = colon.or(dot) else {
@@ -170,10 +171,18 @@ fn fail(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> 
         return Ok(());
     }
     if call.is_busybox() {
-        call.fail([path, format!(": {errno}").as_bytes()].concat())
-    } else {
-        call.fail_at("cannot access", path, errno)
+        return call.fail([path, format!(": {errno}").as_bytes()].concat());
     }
+    let dangling = errno == Errno::NotFound && call.is_link(path)?;
+    call.fail_at(
+        if dangling {
+            "cannot dereference"
+        } else {
+            "cannot access"
+        },
+        path,
+        errno,
+    )
 }
 
 fn change(call: &mut Call<'_, '_>, found: &Found, owner: Owner) -> Called<()> {

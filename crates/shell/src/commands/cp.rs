@@ -61,6 +61,21 @@ pub(crate) fn is_directory(call: &Call<'_, '_>, path: &[u8]) -> Result<bool, Hal
         .is_ok_and(|found| found.node.is_directory()))
 }
 
+/// Says that a target lies below what is no directory.
+pub(crate) fn no_such_target(call: &mut Call<'_, '_>, to: &[u8]) -> Result<(), Halt> {
+    if !call.is_busybox() {
+        return call.fail_at("cannot stat", to, Errno::NotADirectory);
+    }
+    call.fail(
+        [
+            b"can't stat ".as_slice(),
+            &quoted(to),
+            b": Path has non-directory component",
+        ]
+        .concat(),
+    )
+}
+
 /// How to copy, and what was copied.
 struct Copying {
     recursive: bool,
@@ -106,12 +121,27 @@ impl Copying {
                 return call.fail_at(lead, from, errno);
             }
         };
-        let target = call.shell.files.stat_of_new(to).settle()?.ok();
+        let target = match call.shell.files.stat_of_new(to).settle()? {
+            Ok(target) => Some(target),
+            Err(Errno::NotADirectory) => return no_such_target(call, to),
+            Err(_) => None,
+        };
         if let (Some(target), false) = (&target, source.node.is_directory()) {
             if call.has(b'n') {
                 return Ok(());
             }
             if Files::is_same(&source, target) {
+                // busybox compares with the link that stands there, and empties the file.
+                if call.is_busybox()
+                    && call
+                        .shell
+                        .files
+                        .lstat_of_new(to)
+                        .settle()?
+                        .is_ok_and(|own| own.path != target.path)
+                {
+                    return Err(call.refuse(to));
+                }
                 let message = [
                     &quoted(from),
                     b" and ".as_slice(),
@@ -152,7 +182,7 @@ impl Copying {
         }
         let is_new = match target {
             Some(target) if target.node.is_directory() => false,
-            Some(_) => return self.in_the_way(call, from, to),
+            Some(_) => return self.in_the_way(call, from, to, named),
             None => {
                 let mode = source.node.metadata.mode;
                 if let Err(errno) = call.shell.files.make_directory(to, mode).settle()? {
@@ -179,10 +209,11 @@ impl Copying {
         Ok(())
     }
 
-    fn in_the_way(&self, call: &mut Call<'_, '_>, from: &[u8], to: &[u8]) -> Result<(), Halt> {
-        match call.is_busybox() {
-            true => call.fail([b"target ", quoted(to).as_slice(), b" is not a directory"].concat()),
-            false => {
+    fn in_the_way(&self, call: &mut Call<'_, '_>, from: &[u8], to: &[u8], named: bool) -> Result<(), Halt> {
+        match (call.is_busybox(), named) {
+            (true, true) => call.fail_at("can't stat", &inside(to, base_name(from)), Errno::NotADirectory),
+            (true, false) => Err(call.refuse(to)),
+            (false, _) => {
                 let lead = b"cannot overwrite non-directory ".as_slice();
                 call.fail([lead, &quoted(to), b" with directory ", &quoted(from)].concat())
             }
@@ -208,7 +239,7 @@ impl Copying {
                 true => Err(call.refuse(to)),
                 false => {
                     let lead = b"cannot overwrite directory ".as_slice();
-                    call.fail([lead, &quoted(to), b" with non-directory ", &quoted(from)].concat())
+                    call.fail([lead, &quoted(to), b" with non-directory"].concat())
                 }
             };
         }
@@ -216,7 +247,13 @@ impl Copying {
         if let Some((_, first)) = self.copied.get(&Arc::as_ptr(&source.node)).cloned() {
             return self.link_again(call, &first, to, target.is_some());
         }
-        let opened = call.shell.files.open(to, source.node.metadata.mode).settle()?;
+        // GNU's leave set-id bits and the sticky bit to those who preserve modes.
+        let bits = if call.is_busybox() { 0o7777 } else { 0o777 };
+        let opened = call
+            .shell
+            .files
+            .open(to, source.node.metadata.mode & bits)
+            .settle()?;
         let place = match opened {
             Ok(place) => place,
             Err(errno) => {
@@ -255,7 +292,7 @@ impl Copying {
         if is_there {
             self.settled(call, to, |files| files.unlink(to))?;
         }
-        self.settled(call, to, |files| files.link(first, to, LastLink::Keep).map(drop))?;
+        self.settled(call, to, |files| files.link(first, to).map(drop))?;
         Ok(())
     }
 

@@ -94,6 +94,9 @@ fn make_with_parents(call: &mut Call<'_, '_>, path: &[u8]) -> Result<Made, Halt>
         match make_one(call, step).settle()? {
             Ok(true) => made.push(step.to_vec()),
             Ok(false) => {}
+            Err(Errno::NotADirectory) if end == bare.len() && !call.is_busybox() => {
+                return Ok(Err((step.to_vec(), Errno::Exists)));
+            }
             Err(errno) => return Ok(Err((step.to_vec(), errno))),
         }
     }

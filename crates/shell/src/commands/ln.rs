@@ -1,10 +1,8 @@
-use onlay_layer::LastLink;
-
 use crate::commands::Call;
 use crate::commands::words::{base_name, inside, quoted};
 use crate::errno::Errno;
 use crate::files::Files;
-use crate::halt::{Called, Halt, Settle};
+use crate::halt::{Halt, Settle};
 use crate::options::{Opt, flag, value};
 
 pub(crate) const OPTIONS: &[Opt] = &[
@@ -12,7 +10,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     flag(b'f', "force"),
     flag(b'n', "no-dereference"),
     flag(b'v', "verbose").gnu(),
-    flag(b'T', "no-target-directory"),
+    flag(b'T', "no-target-directory").gnu(),
     value(b't', "target-directory").gnu(),
 ];
 
@@ -74,25 +72,21 @@ fn link(call: &mut Call<'_, '_>, target: &[u8], name: &[u8]) -> Result<(), Halt>
     {
         return Ok(done);
     }
+    if call.is_busybox()
+        && !call.has(b's')
+        && let Err(errno) = call.shell.files.stat(target).settle()?
+    {
+        return call.fail([target, format!(": {errno}").as_bytes()].concat());
+    }
     let made = if call.has(b's') {
         call.shell.files.symlink(target, name)
     } else {
-        hard_link(call, target, name)
+        call.shell.files.link(target, name)
     };
     match made.settle()? {
         Ok(_) => report(call, target, name),
         Err(errno) => fail(call, target, name, errno),
     }
-}
-
-fn hard_link(call: &mut Call<'_, '_>, target: &[u8], name: &[u8]) -> Called<onlay_layer::ImagePath> {
-    // busybox follows a link that is named, GNU links it.
-    let last = if call.is_busybox() {
-        LastLink::Follow
-    } else {
-        LastLink::Keep
-    };
-    call.shell.files.link(target, name, last)
 }
 
 /// Removes what `-f` may replace; an answer means that nothing is left to do.

@@ -70,36 +70,43 @@ pub(crate) fn set_mode(call: &mut Call<'_, '_>, place: &ImagePath, mode: &Mode) 
 /// Makes a directory and what is missing above it; `-m` is for the last one only.
 fn make_with_parents(call: &mut Call<'_, '_>, path: &[u8], mode: Option<&Mode>) -> Result<(), Halt> {
     let bare = without_slashes(path);
-    let ends = (1..bare.len())
-        .filter(|end| bare[*end] == b'/' && bare[*end - 1] != b'/')
-        .chain([bare.len()]);
-    for end in ends {
-        let step = &bare[..end];
+    let ends = (1..bare.len()).filter(|end| bare[*end] == b'/' && bare[*end - 1] != b'/');
+    for end in ends.chain([bare.len()]) {
         let is_last = end == bare.len();
-        let place = match call.shell.files.place_of_new(step, LastLink::Follow).settle()? {
-            Ok(place) => place,
-            Err(errno) => return complain(call, step, errno),
-        };
-        match place.node {
-            Some(node) if node.is_directory() => continue,
-            Some(_) if is_last => return complain(call, step, Errno::Exists),
-            Some(_) => return complain_of_parent(call, path, step),
-            None => {}
-        }
-        // A link that leads nowhere is in the way, too.
-        let mode = mode.filter(|_| is_last);
-        if let Err(errno) = make(call, step, mode)? {
-            return complain(call, step, errno);
+        if let Err(errno) = make_step(call, &bare[..end], mode.filter(|_| is_last), is_last)? {
+            // busybox still has the slash behind the name.
+            let shown = if call.is_busybox() && !is_last {
+                end + 1
+            } else {
+                end
+            };
+            return complain(call, &bare[..shown], errno);
         }
     }
     Ok(())
 }
 
-fn complain_of_parent(call: &mut Call<'_, '_>, path: &[u8], step: &[u8]) -> Result<(), Halt> {
-    if call.is_busybox() {
-        complain(call, path, Errno::NotADirectory)
-    } else {
-        complain(call, step, Errno::NotADirectory)
+/// Makes one directory on the way, unless it is there.
+fn make_step(
+    call: &mut Call<'_, '_>,
+    step: &[u8],
+    mode: Option<&Mode>,
+    is_last: bool,
+) -> Result<Result<(), Errno>, Halt> {
+    let place = match call.shell.files.place_of_new(step, LastLink::Follow).settle()? {
+        Ok(place) => place,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    match place.node {
+        Some(node) if node.is_directory() => Ok(Ok(())),
+        Some(_) => Ok(Err(if is_last {
+            Errno::Exists
+        } else {
+            Errno::NotADirectory
+        })),
+        // A link that leads nowhere is in the way, which busybox says in its own words.
+        None if call.is_busybox() && call.is_link(step)? => Ok(Err(Errno::NotFound)),
+        None => make(call, step, mode),
     }
 }
 

@@ -21,7 +21,7 @@ mod variables;
 mod words;
 
 use crate::errno::Errno;
-use crate::halt::Halt;
+use crate::halt::{Halt, Settle};
 use crate::make::Make;
 use crate::options::{Arguments, Opt};
 use crate::outcome::Reason;
@@ -253,6 +253,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Command> {
 pub(crate) struct Call<'s, 'l> {
     pub(crate) shell: &'s mut Shell<'l>,
     pub(crate) name: &'static str,
+    /// The name that it was called by, a path perhaps.
+    called: &'s str,
     pub(crate) kind: Kind,
     pub(crate) make: Make,
     pub(crate) arguments: Arguments,
@@ -261,10 +263,17 @@ pub(crate) struct Call<'s, 'l> {
 }
 
 impl<'s, 'l> Call<'s, 'l> {
-    pub(crate) fn new(shell: &'s mut Shell<'l>, command: &Command, make: Make, arguments: Arguments) -> Self {
+    pub(crate) fn new(
+        shell: &'s mut Shell<'l>,
+        command: &Command,
+        called: &'s str,
+        make: Make,
+        arguments: Arguments,
+    ) -> Self {
         Self {
             shell,
             name: command.name,
+            called,
             kind: command.kind,
             make,
             arguments,
@@ -303,11 +312,14 @@ impl<'s, 'l> Call<'s, 'l> {
                 .shell
                 .complain(&[self.name.as_bytes(), b": ", message].concat());
         }
-        if self.is_busybox() && self.kind != Kind::Program {
-            return self.shell.complain(message);
-        }
-        self.shell
-            .print_error(&[self.name.as_bytes(), b": ", message, b"\n"].concat())
+        // GNU's speak of themselves as they were called, busybox by the name alone; its shell does so for its builtins.
+        let name = match (self.is_busybox(), self.kind) {
+            (false, _) => self.called.as_bytes(),
+            (true, Kind::Program) => self.name.as_bytes(),
+            (true, _) => words::base_name(&self.shell.name),
+        };
+        let line = [name, b": ", message, b"\n"].concat();
+        self.shell.print_error(&line)
     }
 
     /// Says that the kernel refused something: `lead 'path': reason`.
@@ -319,6 +331,12 @@ impl<'s, 'l> Call<'s, 'l> {
         };
         let reason = format!(": {errno}");
         self.fail([lead.as_bytes(), &words::quoted(path), reason.as_bytes()].concat())
+    }
+
+    /// Tells whether a path names a symbolic link.
+    pub(crate) fn is_link(&self, path: &[u8]) -> Result<bool, Halt> {
+        let found = self.shell.files.lstat(path).settle()?;
+        Ok(found.is_ok_and(|found| found.node.symlink_target().is_some()))
     }
 
     /// Picks the words of the make at hand.

@@ -1,5 +1,5 @@
 use crate::commands::Call;
-use crate::commands::cp::is_directory;
+use crate::commands::cp::{is_directory, no_such_target};
 use crate::commands::words::{base_name, inside, quoted};
 use crate::errno::Errno;
 use crate::files::{Files, Found, without_slashes};
@@ -45,7 +45,11 @@ fn rename(call: &mut Call<'_, '_>, from: &[u8], to: &[u8]) -> Result<(), Halt> {
             return call.fail_at(lead, from, errno);
         }
     };
-    let target = call.shell.files.lstat_of_new(to).settle()?.ok();
+    let target = match call.shell.files.lstat_of_new(to).settle()? {
+        Ok(target) => Some(target),
+        Err(Errno::NotADirectory) => return no_such_target(call, to),
+        Err(_) => None,
+    };
     if let Some(target) = &target {
         if call.has(b'n') {
             return Ok(());
@@ -90,12 +94,19 @@ fn refused_by_gnu(
         .concat();
         return call.fail(message).map(Some);
     }
-    let (lead, middle) = match (source.node.is_directory(), target.node.is_directory()) {
-        (true, false) => ("cannot overwrite non-directory ", " with directory "),
-        (false, true) => ("cannot overwrite directory ", " with non-directory "),
+    let message = match (source.node.is_directory(), target.node.is_directory()) {
+        (true, false) => {
+            let lead = b"cannot overwrite non-directory ".as_slice();
+            [lead, &quoted(to), b" with directory ", &quoted(from)].concat()
+        }
+        (false, true) => [
+            b"cannot overwrite directory ",
+            quoted(to).as_slice(),
+            b" with non-directory",
+        ]
+        .concat(),
         _ => return Ok(None),
     };
-    let message = [lead.as_bytes(), &quoted(to), middle.as_bytes(), &quoted(from)].concat();
     call.fail(message).map(Some)
 }
 

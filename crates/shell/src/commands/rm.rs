@@ -3,7 +3,7 @@
 use crate::commands::Call;
 use crate::commands::words::{base_name, inside, quoted};
 use crate::errno::Errno;
-use crate::files::Found;
+use crate::files::{Found, without_slashes};
 use crate::halt::{Halt, Settle};
 use crate::options::{Opt, flag};
 
@@ -19,7 +19,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
 pub(crate) fn rm(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
     let force = call.has(b'f');
     for path in call.operands(usize::from(!force))? {
-        remove(call, &path)?;
+        // busybox drops slashes at the end, behind which a link would be followed.
+        let path = if call.is_busybox() {
+            without_slashes(&path)
+        } else {
+            &path
+        };
+        remove(call, path)?;
     }
     Ok(call.status)
 }
@@ -33,8 +39,14 @@ fn remove(call: &mut Call<'_, '_>, path: &[u8]) -> Result<(), Halt> {
         Err(Errno::NotFound) if call.has(b'f') => return Ok(()),
         // GNU's `-f` takes "not a directory" for "not there", too.
         Err(Errno::NotADirectory) if call.has(b'f') && !call.is_busybox() => return Ok(()),
+        Err(errno) if call.is_busybox() && errno != Errno::NotFound => {
+            return call.fail_at("can't stat", path, errno);
+        }
         Err(errno) => return fail(call, path, errno),
     };
+    if path.ends_with(b"/") && call.is_link(without_slashes(path))? {
+        return fail(call, path, Errno::NotADirectory);
+    }
     if found.path.is_root() {
         // GNU refuses, busybox tries; nobody means either.
         return Err(call.refuse(path));

@@ -5,6 +5,7 @@ use onlay_layer::NodeKind;
 use crate::commands::Call;
 use crate::files::Found;
 use crate::halt::{Called, Halt, Settle};
+use crate::make::Make;
 use crate::outcome::Reason;
 
 pub(crate) fn bracket(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
@@ -16,8 +17,25 @@ pub(crate) fn bracket(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
 
 pub(crate) fn test(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
     let operands = call.operands(0)?;
+    if let [operator, operand] = operands.as_slice()
+        && is_binary(operator)
+    {
+        return operand_missing(call, operator, operand);
+    }
     let holds = evaluate(call, &operands)?;
     Ok(u8::from(!holds))
+}
+
+/// `[ $a = b ]` where `$a` is nothing at all: not a question, and so not a yes.
+fn operand_missing(call: &mut Call<'_, '_>, operator: &[u8], operand: &[u8]) -> Result<u8, Halt> {
+    let message = match call.make {
+        Make::Dash => [operator, b": unexpected operator"].concat(),
+        Make::Bash => [operator, b": unary operator expected"].concat(),
+        Make::Busybox => [operand, b": unknown operand"].concat(),
+        Make::Gnu => return Err(call.refuse(operator)),
+    };
+    call.fail(message)?;
+    Ok(2)
 }
 
 /// Decides by the number of operands, as POSIX has it; with more than four only `-a` and `-o` between plain tests.
@@ -94,7 +112,7 @@ fn binary(call: &Call<'_, '_>, left: &[u8], operator: &[u8], right: &[u8]) -> Re
     match operator {
         b"=" => return Ok(left == right),
         // dash has no `==`.
-        b"==" if call.make != crate::make::Make::Dash => return Ok(left == right),
+        b"==" if call.make != Make::Dash => return Ok(left == right),
         b"!=" => return Ok(left != right),
         b"-a" => return Ok(!left.is_empty() && !right.is_empty()),
         b"-o" => return Ok(!left.is_empty() || !right.is_empty()),

@@ -35,7 +35,7 @@ fn touch_one(call: &mut Call<'_, '_>, path: &[u8]) -> Called<()> {
         Some(_) => call.shell.files.touch(&place.path),
         None if call.has(b'c') => Ok(()),
         None if call.has(b'h') => Err(call.refuse(path).into()),
-        None if path.ends_with(b"/") => Err(Errno::NotFound.into()),
+        None if path.ends_with(b"/") && !call.is_busybox() => Err(Errno::NotFound.into()),
         None => call.shell.files.open(path, 0o666).map(drop),
     }
 }
@@ -44,6 +44,12 @@ fn fail(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> 
     if call.is_busybox() {
         call.fail([path, format!(": {errno}").as_bytes()].concat())
     } else {
-        call.fail_at("cannot touch", path, errno)
+        // GNU's goes on to the time where it cannot make a directory.
+        let lead = if path.ends_with(b"/") {
+            "setting times of"
+        } else {
+            "cannot touch"
+        };
+        call.fail_at(lead, path, errno)
     }
 }

@@ -4,6 +4,7 @@
 //! that the tree does not hold), `l bin -> usr/bin`, `h b = a` (another name of a file), `p 644 0:0 pipe`.
 
 #![allow(dead_code, reason = "every test uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it is part of tests only")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,13 +56,13 @@ pub(crate) const COMMANDS: &[&str] = &[
     "pwd", "rm", "rmdir", "sleep", "sync", "tee", "test", "touch", "true", "unlink",
 ];
 
-/// A whole base of this distribution, with more lines behind it.
-pub(crate) fn base(distribution: &str, more: &str) -> Tree {
+/// A whole base of this distribution with these commands, and more lines behind it.
+pub(crate) fn base(distribution: &str, commands: &[&str], more: &str) -> Tree {
     let program = |name: &&str| match distribution == ALPINE {
         true => format!("l bin/{name} -> /bin/busybox"),
         false => format!("x 755 0:0 bin/{name}"),
     };
-    let programs: Vec<String> = COMMANDS.iter().map(program).collect();
+    let programs: Vec<String> = commands.iter().map(program).collect();
     tree(&[PLACES, distribution, &programs.join("\n"), more].join("\n"))
 }
 
@@ -141,7 +142,7 @@ fn metadata(mode: &str, owner: &str) -> Metadata {
     )
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     text.replace("\\n", "\n").replace("\\t", "\t").into_bytes()
 }
 
@@ -170,7 +171,7 @@ pub(crate) fn difference(before: &Tree, after: &Tree) -> Vec<String> {
         .collect()
 }
 
-fn name_of(line: &str) -> &str {
+pub(crate) fn name_of(line: &str) -> &str {
     let words: Vec<&str> = line.split(' ').collect();
     let index = if matches!(words[0], "l" | "h") { 1 } else { 3 };
     words[index]
