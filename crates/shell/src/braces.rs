@@ -7,13 +7,16 @@ use crate::outcome::Reason;
 /// How many words one word may become.
 const MAX_WORDS: usize = 4096;
 
+/// How deeply braces may be nested.
+const MAX_DEPTH: usize = 32;
+
 /// Expands the braces of a word.
 ///
 /// # Errors
 /// Sequences (`{1..9}`) and too many words are refused.
 pub(crate) fn expand(word: &Word) -> Result<Vec<Word>, Halt> {
     let atoms: Vec<Part> = word.parts.iter().flat_map(atoms).collect();
-    let words = alternatives(&atoms)?;
+    let words = alternatives(&atoms, 0)?;
     Ok(words
         .into_iter()
         .map(|parts| Word {
@@ -36,7 +39,16 @@ fn is_byte(part: &Part, byte: u8) -> bool {
 }
 
 /// All that the first pair of braces with a comma in it, and those inside and behind it, make of the atoms.
-fn alternatives(atoms: &[Part]) -> Result<Vec<Vec<Part>>, Halt> {
+fn alternatives(atoms: &[Part], depth: usize) -> Result<Vec<Vec<Part>>, Halt> {
+    if depth > MAX_DEPTH {
+        return Err(Halt::refused(
+            "{",
+            Reason::Limit {
+                limit: MAX_DEPTH,
+                of: "pairs of braces",
+            },
+        ));
+    }
     for open in (0..atoms.len()).filter(|index| is_byte(&atoms[*index], b'{')) {
         let Some((close, commas)) = extent(&atoms[open + 1..]) else {
             continue;
@@ -51,10 +63,10 @@ fn alternatives(atoms: &[Part]) -> Result<Vec<Vec<Part>>, Halt> {
             }
             continue;
         }
-        let tails = alternatives(&atoms[open + 1 + close + 1..])?;
+        let tails = alternatives(&atoms[open + 1 + close + 1..], depth + 1)?;
         let mut words = Vec::new();
         for branch in branches(inner, &commas) {
-            for middle in alternatives(branch)? {
+            for middle in alternatives(branch, depth + 1)? {
                 words.extend(tails.iter().map(|tail| [&atoms[..open], &middle, tail].concat()));
             }
         }

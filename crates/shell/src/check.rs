@@ -72,13 +72,20 @@ fn simple(simple: &Simple) -> Result<(), (Halt, usize)> {
         return Ok(());
     };
     // Only the refusal counts: whether the make at hand has the option turns out when it runs.
-    for (index, word) in words.iter().enumerate() {
-        let arguments: Vec<Vec<u8>> = words[..=index]
-            .iter()
-            .map(|word| word.as_constant().unwrap_or_else(|| UNKNOWN.to_vec()))
-            .chain([UNKNOWN.to_vec()])
-            .collect();
-        Arguments::parse(command.name, options, Make::Gnu, &arguments).map_err(|halt| (halt, word.offset))?;
+    let arguments: Vec<Vec<u8>> = words
+        .iter()
+        .map(|word| word.as_constant().unwrap_or_else(|| UNKNOWN.to_vec()))
+        .collect();
+    let parse = |count: usize| {
+        let arguments = [&arguments[..count], &[UNKNOWN.to_vec()]].concat();
+        Arguments::parse(command.name, options, Make::Gnu, &arguments)
+    };
+    if parse(words.len()).is_ok() {
+        return Ok(());
     }
-    Ok(())
+    let refused = words
+        .iter()
+        .enumerate()
+        .find_map(|(index, word)| Some((parse(index + 1).err()?, word.offset)));
+    refused.map_or(Ok(()), Err)
 }

@@ -112,7 +112,7 @@ impl Shell<'_> {
 
     fn parameter(&mut self, parameter: &Parameter, origin: Origin, fields: &mut Fields) -> Result<(), Halt> {
         let name = parameter.name.as_str();
-        let value = self.value(name);
+        let value = self.value(name)?;
         let is_set = |or_empty: bool| value.as_ref().is_some_and(|value| !or_empty || !value.is_empty());
         match &parameter.operation {
             Operation::Default { or_empty, word } if !is_set(*or_empty) => {
@@ -180,15 +180,16 @@ impl Shell<'_> {
         self.parts(&word.parts, inner, fields)
     }
 
-    fn value(&self, name: &str) -> Option<Vec<u8>> {
-        match name {
+    fn value(&self, name: &str) -> Result<Option<Vec<u8>>, Halt> {
+        Ok(match name {
             "?" => Some(self.status.to_string().into_bytes()),
             "#" => Some(b"0".to_vec()),
             "0" => Some(self.name.clone()),
             // A RUN has no positional parameters.
             "@" | "*" => Some(Vec::new()),
-            name => self.variables.get(name).cloned(),
-        }
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => None,
+            name => self.variable(name)?,
+        })
     }
 
     /// Shells differ in whether a length counts bytes or characters.

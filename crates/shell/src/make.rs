@@ -42,6 +42,9 @@ const GNU_DISTRIBUTIONS: &[&str] = &[
 /// From this release on Ubuntu has the tools of uutils, which are not GNU's.
 const FIRST_UBUNTU_WITHOUT_GNU: (u32, u32) = (25, 10);
 
+/// Where programs are looked for without a PATH: what engines set where an image says nothing.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What looking for a program comes to.
 pub(crate) enum Lookup {
     Found(Make),
@@ -114,9 +117,16 @@ fn candidates(search: Option<&[u8]>, name: &str) -> Vec<Vec<u8>> {
     if name.contains('/') {
         return vec![name.as_bytes().to_vec()];
     }
-    let directories = search.unwrap_or_default().split(|byte| *byte == b':');
+    let directories = search.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':');
     directories
-        .map(|directory| [directory, b"/".as_slice(), name.as_bytes()].concat())
+        .map(|directory| {
+            if directory.is_empty() {
+                b".".as_slice()
+            } else {
+                directory
+            }
+        })
+        .map(|directory| [directory, b"/", name.as_bytes()].concat())
         .collect()
 }
 

@@ -130,8 +130,8 @@ pub enum Reason {
     /// The bytes of a file of the image are asked for, which the tree does not hold.
     #[error("the contents of this file are not at hand")]
     Contents,
-    /// An environment variable that changes how the shell works.
-    #[error("this variable changes how the shell works")]
+    /// A variable that changes how the shell works, or that the shell sets itself.
+    #[error("this variable is the shell's own")]
     Variable,
     /// Too much of something: a bound against lines that never end or fill the memory.
     #[error("more than {limit} {of}")]

@@ -21,6 +21,43 @@ const REFUSED_VARIABLES: &[&str] = &[
     "POSIXLY_CORRECT",
 ];
 
+/// Variables that some shell sets to something, or computes whenever they are read.
+const SHELL_VARIABLES: &[&str] = &[
+    "COLUMNS",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "IFS",
+    "LINENO",
+    "LINES",
+    "MACHTYPE",
+    "OLDPWD",
+    "OPTARG",
+    "OPTERR",
+    "OPTIND",
+    "OSTYPE",
+    "PIPESTATUS",
+    "PPID",
+    "PS1",
+    "PS2",
+    "PS4",
+    "RANDOM",
+    "REPLY",
+    "SECONDS",
+    "SHELL",
+    "SHLVL",
+    "SRANDOM",
+    "TERM",
+    "UID",
+    "_",
+];
+
 /// How many simple commands a line may run: loops in loops must end.
 const MAX_STEPS: usize = 20_000;
 
@@ -102,6 +139,16 @@ impl<'l> Shell<'l> {
         }
         self.variables.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// The value of a variable, if it has one.
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<Vec<u8>>, Halt> {
+        let value = self.variables.get(name).cloned();
+        let computed = value.is_none() || matches!(name, "RANDOM" | "SECONDS" | "LINENO" | "_");
+        match computed && (SHELL_VARIABLES.contains(&name) || name.starts_with("BASH")) {
+            true => Err(Halt::refused(name, Reason::Variable)),
+            false => Ok(value),
+        }
     }
 
     /// Writes to standard output.

@@ -46,7 +46,8 @@ fn invalid_mode(call: &mut Call<'_, '_>, text: &[u8]) -> Result<u8, Halt> {
         call.fail([b"invalid mode ", quoted(text).as_slice()].concat())?;
     } else {
         let hint = b"\nTry 'chmod --help' for more information.";
-        call.fail([b"invalid mode: ", quoted(text).as_slice(), hint].concat())?;
+        let name = call.quoted_by_locale(text);
+        call.fail([b"invalid mode: ", name.as_slice(), hint].concat())?;
     }
     Ok(call.status)
 }

@@ -3,7 +3,6 @@
 use onlay_layer::LastLink;
 
 use crate::commands::Call;
-use crate::commands::words::quoted;
 use crate::errno::Errno;
 use crate::files::{Found, join};
 use crate::halt::{Called, Halt, Settle};
@@ -53,7 +52,7 @@ pub(crate) fn chgrp(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
             let name = if call.is_busybox() {
                 text.clone()
             } else {
-                quoted(text)
+                call.quoted_by_locale(text)
             };
             let lead = call.says("unknown group ", "invalid group: ");
             call.fail([lead.as_bytes(), &name].concat())?;
@@ -118,7 +117,7 @@ fn unknown(
     let name = if call.is_busybox() {
         text.to_vec()
     } else {
-        quoted(text)
+        call.quoted_by_locale(text)
     };
     let lead = call.says(busybox, gnu);
     call.fail([lead.as_bytes(), &name].concat())

@@ -3,6 +3,7 @@ use onlay_layer::{ImagePath, LastLink};
 use crate::commands::Call;
 use crate::commands::chown::{Owner, group, user};
 use crate::commands::cp::is_directory;
+use crate::commands::mkdir;
 use crate::commands::words::{base_name, inside, quoted};
 use crate::errno::Errno;
 use crate::files::{Files, without_slashes};
@@ -59,11 +60,11 @@ fn owner(call: &Call<'_, '_>) -> Result<Owner, Halt> {
 fn directory(call: &mut Call<'_, '_>, path: &[u8], mode: u32, owner: Owner) -> Result<(), Halt> {
     let made = match make_with_parents(call, path)? {
         Ok(made) => made,
-        Err((step, errno)) => return cannot_make(call, &step, errno),
+        Err((step, errno)) => return mkdir::complain(call, &step, errno),
     };
     let place = match call.shell.files.stat(path).settle()? {
         Ok(found) => found.path,
-        Err(errno) => return cannot_make(call, path, errno),
+        Err(errno) => return mkdir::complain(call, path, errno),
     };
     let _is_there = finish(&mut call.shell.files, &place, mode, owner).settle()?;
     if call.has(b'v') {
@@ -73,11 +74,6 @@ fn directory(call: &mut Call<'_, '_>, path: &[u8], mode: u32, owner: Owner) -> R
         }
     }
     Ok(())
-}
-
-fn cannot_make(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> {
-    let lead = call.says("can't create directory", "cannot create directory");
-    call.fail_at(lead, path, errno)
 }
 
 /// The directories that were made, outermost first, or the one that could not be.
@@ -132,7 +128,7 @@ fn install_files(call: &mut Call<'_, '_>, mode: u32, owner: Owner) -> Result<u8,
         if !parent.is_empty()
             && let Err((step, errno)) = make_with_parents(call, &parent)?
         {
-            cannot_make(call, &step, errno)?;
+            mkdir::complain(call, &step, errno)?;
             return Ok(call.status);
         }
     }

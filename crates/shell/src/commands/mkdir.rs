@@ -21,8 +21,8 @@ pub(crate) fn mkdir(call: &mut Call<'_, '_>) -> Result<u8, Halt> {
         Some(text) => match Mode::parse(&text, call.make) {
             Some(mode) => Some(mode),
             None => {
-                let between = call.says(" ", " ");
-                call.fail([b"invalid mode", between.as_bytes(), &quoted(&text)].concat())?;
+                let name = call.quoted_by_locale(&text);
+                call.fail([b"invalid mode ", name.as_slice()].concat())?;
                 return Ok(call.status);
             }
         },
@@ -93,7 +93,14 @@ fn make_step(
     mode: Option<&Mode>,
     is_last: bool,
 ) -> Result<Result<(), Errno>, Halt> {
-    let place = match call.shell.files.place_of_new(step, LastLink::Follow).settle()? {
+    // What stands above the last name is probably there.
+    let files = &call.shell.files;
+    let place = if is_last {
+        files.place_of_new(step, LastLink::Follow)
+    } else {
+        files.place(step, LastLink::Follow)
+    };
+    let place = match place.settle()? {
         Ok(place) => place,
         Err(errno) => return Ok(Err(errno)),
     };
@@ -110,7 +117,9 @@ fn make_step(
     }
 }
 
-fn complain(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> {
-    let lead = call.says("can't create directory", "cannot create directory");
-    call.fail_at(lead, path, errno)
+/// Says that a directory could not be made.
+pub(crate) fn complain(call: &mut Call<'_, '_>, path: &[u8], errno: Errno) -> Result<(), Halt> {
+    let lead = call.says("can't create directory ", "cannot create directory ");
+    let name = call.quoted_by_locale(path);
+    call.fail([lead.as_bytes(), &name, format!(": {errno}").as_bytes()].concat())
 }

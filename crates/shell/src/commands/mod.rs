@@ -333,6 +333,19 @@ impl<'s, 'l> Call<'s, 'l> {
         self.fail([lead.as_bytes(), &words::quoted(path), reason.as_bytes()].concat())
     }
 
+    /// A name in the quotes of the locale, which GNU's use in some messages.
+    pub(crate) fn quoted_by_locale(&self, name: &[u8]) -> Vec<u8> {
+        let set = |variable: &&str| {
+            self.shell
+                .variables
+                .get(*variable)
+                .filter(|value| !value.is_empty())
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
+        let utf8 = locale.is_some_and(|locale| matches!(locale.as_slice(), b"C.UTF-8" | b"C.utf8"));
+        words::quoted_by_locale(name, utf8 && !self.is_busybox())
+    }
+
     /// Tells whether a path names a symbolic link.
     pub(crate) fn is_link(&self, path: &[u8]) -> Result<bool, Halt> {
         let found = self.shell.files.lstat(path).settle()?;

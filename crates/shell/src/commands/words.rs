@@ -8,6 +8,16 @@ pub(crate) fn quoted(name: &[u8]) -> Vec<u8> {
     [quote, name, quote].concat()
 }
 
+/// A name in the quotes that messages made for translation have: those of the locale.
+///
+/// Source: gnulib `quote.h`; of all locales an image is sure to have "C" and, since glibc 2.35, "C.UTF-8".
+pub(crate) fn quoted_by_locale(name: &[u8], utf8: bool) -> Vec<u8> {
+    match utf8 {
+        true => ["\u{2018}".as_bytes(), name, "\u{2019}".as_bytes()].concat(),
+        false => quoted(name),
+    }
+}
+
 /// The last name of a path, as `basename` gives it.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     let bare = crate::files::without_slashes(path);
