@@ -1,8 +1,9 @@
 //! The grammar of POSIX sh, as far as it is interpreted.
 //!
-//! What a type here cannot say, the parser refuses: background jobs, functions, `while`, arithmetic.
+//! What a type here cannot say, the parser refuses: background jobs, functions, `while`, arithmetic, backquotes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A whole script.
 #[derive(Debug)]
@@ -130,6 +131,8 @@ pub(crate) enum Part {
     /// `".."`: none of what is inside is split or matched.
     DoubleQuoted(Vec<Part>),
     Parameter(Parameter),
+    /// `$(..)`: what these commands print.
+    Substitution(Arc<List>),
 }
 
 #[derive(Clone, Debug)]
@@ -181,6 +184,6 @@ fn constant(parts: &[Part], bytes: &mut Vec<u8>) -> bool {
             true
         }
         Part::DoubleQuoted(parts) => constant(parts, bytes),
-        Part::Parameter(_) => false,
+        Part::Parameter(_) | Part::Substitution(_) => false,
     })
 }

@@ -1,6 +1,6 @@
 //! The check of a whole script before any of it is run: every command and option, in branches not taken, too.
 
-use crate::ast::{Command, CommandKind, List, Script, Simple};
+use crate::ast::{Action, Command, CommandKind, List, Operation, Part, Script, Simple, Word};
 use crate::commands::{self, Grammar};
 use crate::halt::Halt;
 use crate::make::Make;
@@ -15,7 +15,8 @@ const UNKNOWN: &[u8] = b"?";
 /// # Errors
 /// The first command or option that is not interpreted.
 pub(crate) fn check(script: &Script) -> Result<(), NotUnderstood> {
-    list(&script.list)
+    list(&script.list)?;
+    words(&script.heredocs)
 }
 
 fn list(list: &List) -> Result<(), NotUnderstood> {
@@ -30,8 +31,21 @@ fn list(list: &List) -> Result<(), NotUnderstood> {
 }
 
 fn command(command: &Command) -> Result<(), NotUnderstood> {
+    for redirection in &command.redirections {
+        match &redirection.action {
+            Action::Read(target) | Action::Write(target) | Action::Append(target) => word(target)?,
+            Action::Duplicate(_) | Action::Heredoc(_) => {}
+        }
+    }
     match &command.kind {
-        CommandKind::Simple(found) => simple(found).map_err(|(halt, offset)| placed(halt, offset)),
+        CommandKind::Simple(found) => {
+            words(&found.words)?;
+            found
+                .assignments
+                .iter()
+                .try_for_each(|assignment| word(&assignment.value))?;
+            simple(found).map_err(|(halt, offset)| placed(halt, offset))
+        }
         CommandKind::Group(found) | CommandKind::Subshell(found) => list(found),
         CommandKind::If(condition) => {
             for (condition, body) in &condition.branches {
@@ -40,9 +54,44 @@ fn command(command: &Command) -> Result<(), NotUnderstood> {
             }
             condition.otherwise.as_ref().map_or(Ok(()), list)
         }
-        CommandKind::For(for_loop) => list(&for_loop.body),
-        CommandKind::Case(case) => case.arms.iter().try_for_each(|(_, body)| list(body)),
+        CommandKind::For(for_loop) => {
+            words(&for_loop.words)?;
+            list(&for_loop.body)
+        }
+        CommandKind::Case(case) => {
+            word(&case.subject)?;
+            case.arms.iter().try_for_each(|(patterns, body)| {
+                words(patterns)?;
+                list(body)
+            })
+        }
     }
+}
+
+fn words(found: &[Word]) -> Result<(), NotUnderstood> {
+    found.iter().try_for_each(word)
+}
+
+fn word(word: &Word) -> Result<(), NotUnderstood> {
+    parts(&word.parts)
+}
+
+/// Checks the commands that are substituted in a word.
+fn parts(found: &[Part]) -> Result<(), NotUnderstood> {
+    found.iter().try_for_each(|part| match part {
+        Part::Literal(_) | Part::Quoted(_) => Ok(()),
+        Part::DoubleQuoted(inner) => parts(inner),
+        Part::Substitution(inner) => list(inner),
+        Part::Parameter(parameter) => match &parameter.operation {
+            Operation::Value | Operation::Length => Ok(()),
+            Operation::Default { word: inner, .. }
+            | Operation::Assign { word: inner, .. }
+            | Operation::Alternative { word: inner, .. }
+            | Operation::Demand { word: inner, .. }
+            | Operation::RemovePrefix { pattern: inner, .. }
+            | Operation::RemoveSuffix { pattern: inner, .. } => word(inner),
+        },
+    })
 }
 
 fn placed(halt: Halt, offset: usize) -> NotUnderstood {
@@ -65,7 +114,7 @@ fn simple(simple: &Simple) -> Result<(), (Halt, usize)> {
         return Ok(());
     };
     let text = String::from_utf8_lossy(&constant);
-    let Some(command) = commands::find(&text) else {
+    let Some(command) = commands::named(&text) else {
         return Err((Halt::refused(&constant, Reason::Command), name.offset));
     };
     let Grammar::Options(options) = command.grammar else {

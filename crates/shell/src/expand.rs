@@ -1,6 +1,8 @@
-//! Words to fields: tildes, parameters, splitting, patterns, in this order.
+//! Words to fields: tildes, parameters and substitutions, splitting, patterns, in this order.
 
-use crate::ast::{Operation, Parameter, Part, Word};
+use onlay_layer::Content;
+
+use crate::ast::{List, Operation, Parameter, Part, Word};
 use crate::braces;
 use crate::field::{Field, Fields, bytes};
 use crate::glob::glob;
@@ -105,6 +107,10 @@ impl Shell<'_> {
                     self.parts(inner, Origin::Quotes, fields)?;
                 }
                 Part::Parameter(parameter) => self.parameter(parameter, origin, fields)?,
+                Part::Substitution(list) => {
+                    let output = self.substitution(list)?;
+                    emit(&output, origin, fields)?;
+                }
             }
         }
         Ok(())
@@ -164,6 +170,38 @@ impl Shell<'_> {
                 emit(&value[..start.unwrap_or(value.len())], origin, fields)
             }
             _ => emit(&value, origin, fields),
+        }
+    }
+
+    /// Runs the commands of `$(..)`, and gives what they print without the newlines at its end.
+    fn substitution(&mut self, list: &List) -> Result<Vec<u8>, Halt> {
+        if self.make.is_busybox() && self.flags.errexit && list.0.len() > 1 {
+            // Here busybox goes on behind a failure, where others stop.
+            return Err(Halt::refused(
+                "$(",
+                Reason::Syntax("several commands in a substitution under `set -e` are"),
+            ));
+        }
+        let outer = self.streams;
+        self.streams.output = self.io.open_pipe();
+        let pipe = self.streams.output;
+        let inherits = self.is_posix();
+        let status = self.in_subshell(|shell| {
+            shell.flags.errexit &= inherits;
+            shell.list(list)
+        });
+        self.streams = outer;
+        self.substituted = Some(status?);
+        let end = self.io.reading_end(pipe);
+        match self.io.read(end) {
+            Content::Bytes(bytes) if !bytes.contains(&0) => {
+                let length = bytes
+                    .iter()
+                    .rposition(|byte| *byte != b'\n')
+                    .map_or(0, |last| last + 1);
+                Ok(bytes[..length].to_vec())
+            }
+            _ => Err(Halt::refused("$(", Reason::Contents)),
         }
     }
 

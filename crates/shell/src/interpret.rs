@@ -90,7 +90,7 @@ fn run_arguments(line: &Line<'_>, arguments: &[String], tree: &Tree) -> Result<O
     };
     let files = enter(line, tree)?;
     let command =
-        commands::find(name).filter(|command| matches!(command.kind, Kind::Builtin | Kind::Program));
+        commands::named(name).filter(|command| matches!(command.kind, Kind::Builtin | Kind::Program));
     let command = command.ok_or_else(|| Halt::refused(name, Reason::Command))?;
     let toolbox = Toolbox::new(line.tools);
     let search = line

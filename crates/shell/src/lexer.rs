@@ -3,9 +3,11 @@
 //! A word may hold any text in its quotes and braces, so that tokens are read on demand, by the parser.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::ast::{Operation, Parameter, Part, Word};
 use crate::outcome::{NotUnderstood, Reason};
+use crate::parse;
 
 /// How deeply braces, quotes and compound commands may be nested: no line that a person writes comes near, and the stack
 /// holds it.
@@ -84,6 +86,7 @@ impl Surroundings {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Lexer<'t> {
     pub(crate) text: &'t [u8],
     position: usize,
@@ -235,7 +238,12 @@ impl<'t> Lexer<'t> {
                 ));
             }
             b'$' => self.dollar(surroundings, parts)?,
-            b'`' => return Err(self.refuse(self.position, Reason::Syntax("command substitution is"))),
+            b'`' => {
+                return Err(self.refuse(
+                    self.position,
+                    Reason::Syntax("command substitution with backquotes is"),
+                ));
+            }
             _ => {
                 parts.push(byte, quoted);
                 self.position += 1;
@@ -284,7 +292,16 @@ impl<'t> Lexer<'t> {
         let start = self.position;
         let refuse = |lexer: &Self, what| Err(lexer.refuse_span(start..start + 2, Reason::Syntax(what)));
         match self.text.get(start + 1) {
-            Some(b'(') => return refuse(self, "command substitution and arithmetic are"),
+            Some(b'(') if self.text.get(start + 2) == Some(&b'(') => return refuse(self, "arithmetic is"),
+            Some(b'(') if surroundings == Surroundings::Heredoc => {
+                return refuse(self, "command substitution in a heredoc is");
+            }
+            Some(b'(') => {
+                self.position += 2;
+                parts
+                    .0
+                    .push(Part::Substitution(Arc::new(parse::substitution(self)?)));
+            }
             Some(b'\'' | b'"') if !surroundings.is_quoted() => {
                 return refuse(self, "quotes with a dollar are");
             }

@@ -32,8 +32,8 @@
 //!
 //! # What it leaves out
 //!
-//! Users other than root; functions, loops with conditions, arithmetic and command substitution; all commands that
-//! do more than move files about. Messages are glibc's for errors of the kernel (musl words three of them differently).
+//! Users other than root; functions, loops with conditions, arithmetic and backquotes; all commands that look into
+//! files (`sed`, `grep`) or do more than move them about. Messages are glibc's for errors of the kernel (musl words three of them differently).
 //! File times are those of the build; access times and the order in which directories are read do not exist.
 
 mod ast;

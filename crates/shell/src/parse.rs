@@ -42,6 +42,25 @@ pub(crate) fn parse(text: &str) -> Result<Script, NotUnderstood> {
     })
 }
 
+/// Parses the commands of `$(..)`, from behind the opening parenthesis to behind the closing one.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn substitution(lexer: &mut Lexer<'_>) -> Result<List, NotUnderstood> {
+    let mut parser = Parser {
+        lexer: std::mem::take(lexer),
+        peeked: None,
+        end: 0,
+    };
+    let list = parser.list()?;
+    let token = parser.next()?;
+    if !matches!(token.kind, TokenKind::Operator(")")) {
+        return Err(parser.unexpected(&token));
+    }
+    *lexer = parser.lexer;
+    Ok(list)
+}
+
 struct Parser<'t> {
     lexer: Lexer<'t>,
     peeked: Option<Token>,

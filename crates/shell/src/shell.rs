@@ -83,6 +83,8 @@ pub(crate) struct Shell<'l> {
     pub(crate) conditions: usize,
     /// The simple command that failed last.
     pub(crate) last_failure: Option<LastFailure>,
+    /// The status of the last command substitution of the command at work.
+    pub(crate) substituted: Option<u8>,
     steps: usize,
 }
 
@@ -128,8 +130,14 @@ impl<'l> Shell<'l> {
             line: 1,
             conditions: 0,
             last_failure: None,
+            substituted: None,
             steps: 0,
         }
+    }
+
+    /// Tells whether POSIX's rules hold where bash has softer ones of its own.
+    pub(crate) fn is_posix(&self) -> bool {
+        self.make != Make::Bash || self.name.ends_with(b"/sh")
     }
 
     /// Sets a variable.

@@ -15,6 +15,7 @@ impl Shell<'_> {
     /// Runs a simple command.
     pub(crate) fn simple(&mut self, simple: &Simple, redirections: &[Redirection]) -> Result<u8, Halt> {
         self.step()?;
+        self.substituted = None;
         let outer = self.streams;
         let status = self.simple_inside(simple, redirections);
         self.streams = outer;
@@ -35,11 +36,12 @@ impl Shell<'_> {
             return self.assign_only(assigned, redirections);
         };
         let name = std::str::from_utf8(name).map_err(|_| Halt::refused(name, Reason::Command))?;
-        let command = commands::find(name).ok_or_else(|| Halt::refused(name, Reason::Command))?;
+        let command = commands::named(name).ok_or_else(|| Halt::refused(name, Reason::Command))?;
         if let Err(status) = self.redirect(redirections)? {
             self.note_failure(status);
-            // A special builtin takes the shell with it; bash does so in POSIX mode only, which `sh` means.
-            return if command.kind == Kind::Special {
+            // A special builtin takes the shell with it.
+            let exits = command.kind == Kind::Special && self.is_posix();
+            return if exits {
                 Err(Halt::Exit(status))
             } else {
                 Ok(status)
@@ -53,7 +55,8 @@ impl Shell<'_> {
             Lookup::Found(make) => self.call(command, name, make, arguments)?,
             Lookup::Missing => self.command_missing(name)?,
         };
-        if command.kind != Kind::Special && !simple.assignments.is_empty() {
+        let persists = command.kind == Kind::Special && self.is_posix();
+        if !persists && !simple.assignments.is_empty() {
             self.variables = before;
         }
         Ok(status)
@@ -95,13 +98,12 @@ impl Shell<'_> {
         for (name, value) in assigned {
             self.assign(name, value)?;
         }
-        match self.redirect(redirections)? {
-            Ok(()) => Ok(0),
-            Err(status) => {
-                self.note_failure(status);
-                Ok(status)
-            }
-        }
+        let substituted = self.substituted.unwrap_or(0);
+        let status = self
+            .redirect(redirections)?
+            .map_or_else(|status| status, |()| substituted);
+        self.note_failure(status);
+        Ok(status)
     }
 
     /// Runs a command that was found under this name.

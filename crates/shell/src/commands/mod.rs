@@ -6,11 +6,13 @@ mod chown;
 mod cp;
 mod directory;
 mod echo;
+mod find;
 mod install;
 mod ln;
 mod mkdir;
 mod mv;
 mod nothing;
+mod path;
 mod printf;
 mod rm;
 mod rmdir;
@@ -72,6 +74,18 @@ const COMMANDS: &[Command] = &[
         run: test::bracket,
     },
     Command {
+        name: "basename",
+        kind: Kind::Program,
+        grammar: Grammar::Options(&[]),
+        run: path::basename,
+    },
+    Command {
+        name: "dirname",
+        kind: Kind::Program,
+        grammar: Grammar::Options(&[]),
+        run: path::dirname,
+    },
+    Command {
         name: "cat",
         kind: Kind::Program,
         grammar: Grammar::Options(cat::CAT),
@@ -130,6 +144,12 @@ const COMMANDS: &[Command] = &[
         kind: Kind::Builtin,
         grammar: Grammar::Free,
         run: nothing::fail,
+    },
+    Command {
+        name: "find",
+        kind: Kind::Program,
+        grammar: Grammar::Free,
+        run: find::find,
     },
     Command {
         name: "install",
@@ -242,7 +262,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Finds a command by its name, or by the last name of a path.
-pub(crate) fn find(name: &str) -> Option<&'static Command> {
+pub(crate) fn named(name: &str) -> Option<&'static Command> {
     let last = name.rsplit('/').next().unwrap_or(name);
     let command = COMMANDS.iter().find(|command| command.name == last)?;
     let is_path = name.contains('/');

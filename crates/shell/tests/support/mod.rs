@@ -52,8 +52,9 @@ pub(crate) const ALPINE: &str = r"
 
 /// The commands that bases have as files.
 pub(crate) const COMMANDS: &[&str] = &[
-    "[", "cat", "chgrp", "chmod", "chown", "cp", "echo", "false", "install", "ln", "mkdir", "mv", "printf",
-    "pwd", "rm", "rmdir", "sleep", "sync", "tee", "test", "touch", "true", "unlink",
+    "[", "basename", "cat", "chgrp", "chmod", "chown", "cp", "dirname", "echo", "false", "find", "install",
+    "ln", "mkdir", "mv", "printf", "pwd", "rm", "rmdir", "sleep", "sync", "tee", "test", "touch", "true",
+    "unlink",
 ];
 
 /// A whole base of this distribution with these commands, and more lines behind it.
