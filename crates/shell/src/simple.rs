@@ -47,7 +47,9 @@ impl Shell<'_> {
                 Ok(status)
             };
         }
-        let before = self.variables.clone();
+        // What stands in front of a command is for that command only, unless it is a special builtin.
+        let lasts = assigned.is_empty() || command.kind == Kind::Special && self.is_posix();
+        let before = (!lasts).then(|| self.variables.clone());
         for (name, value) in assigned {
             self.assign(name, value)?;
         }
@@ -55,8 +57,7 @@ impl Shell<'_> {
             Lookup::Found(make) => self.call(command, name, make, arguments)?,
             Lookup::Missing => self.command_missing(name)?,
         };
-        let persists = command.kind == Kind::Special && self.is_posix();
-        if !persists && !simple.assignments.is_empty() {
+        if let Some(before) = before {
             self.variables = before;
         }
         Ok(status)

@@ -22,6 +22,7 @@ mod touch;
 mod variables;
 mod words;
 
+use self::Grammar::{Free, Options};
 use crate::errno::Errno;
 use crate::halt::{Halt, Settle};
 use crate::make::Make;
@@ -34,7 +35,7 @@ pub(crate) struct Command {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) grammar: Grammar,
-    pub(crate) run: fn(&mut Call<'_, '_>) -> Result<u8, Halt>,
+    pub(crate) run: Run,
 }
 
 /// Where a command comes from.
@@ -61,205 +62,79 @@ pub(crate) enum Grammar {
 
 /// All of them.
 const COMMANDS: &[Command] = &[
-    Command {
-        name: ":",
-        kind: Kind::Special,
-        grammar: Grammar::Free,
-        run: nothing::succeed,
-    },
-    Command {
-        name: "[",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: test::bracket,
-    },
-    Command {
-        name: "basename",
-        kind: Kind::Program,
-        grammar: Grammar::Options(&[]),
-        run: path::basename,
-    },
-    Command {
-        name: "dirname",
-        kind: Kind::Program,
-        grammar: Grammar::Options(&[]),
-        run: path::dirname,
-    },
-    Command {
-        name: "cat",
-        kind: Kind::Program,
-        grammar: Grammar::Options(cat::CAT),
-        run: cat::cat,
-    },
-    Command {
-        name: "cd",
-        kind: Kind::Shell,
-        grammar: Grammar::Options(&[]),
-        run: directory::cd,
-    },
-    Command {
-        name: "chgrp",
-        kind: Kind::Program,
-        grammar: Grammar::Options(chown::OPTIONS),
-        run: chown::chgrp,
-    },
-    Command {
-        name: "chmod",
-        kind: Kind::Program,
-        grammar: Grammar::Options(chmod::OPTIONS),
-        run: chmod::chmod,
-    },
-    Command {
-        name: "chown",
-        kind: Kind::Program,
-        grammar: Grammar::Options(chown::OPTIONS),
-        run: chown::chown,
-    },
-    Command {
-        name: "cp",
-        kind: Kind::Program,
-        grammar: Grammar::Options(cp::OPTIONS),
-        run: cp::cp,
-    },
-    Command {
-        name: "echo",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: echo::echo,
-    },
-    Command {
-        name: "exit",
-        kind: Kind::Special,
-        grammar: Grammar::Options(&[]),
-        run: nothing::exit,
-    },
-    Command {
-        name: "export",
-        kind: Kind::Special,
-        grammar: Grammar::Options(&[]),
-        run: variables::export,
-    },
-    Command {
-        name: "false",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: nothing::fail,
-    },
-    Command {
-        name: "find",
-        kind: Kind::Program,
-        grammar: Grammar::Free,
-        run: find::find,
-    },
-    Command {
-        name: "install",
-        kind: Kind::Program,
-        grammar: Grammar::Options(install::OPTIONS),
-        run: install::install,
-    },
-    Command {
-        name: "ln",
-        kind: Kind::Program,
-        grammar: Grammar::Options(ln::OPTIONS),
-        run: ln::ln,
-    },
-    Command {
-        name: "mkdir",
-        kind: Kind::Program,
-        grammar: Grammar::Options(mkdir::OPTIONS),
-        run: mkdir::mkdir,
-    },
-    Command {
-        name: "mv",
-        kind: Kind::Program,
-        grammar: Grammar::Options(mv::OPTIONS),
-        run: mv::mv,
-    },
-    Command {
-        name: "printf",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: printf::printf,
-    },
-    Command {
-        name: "pwd",
-        kind: Kind::Builtin,
-        grammar: Grammar::Options(&[]),
-        run: directory::pwd,
-    },
-    Command {
-        name: "rm",
-        kind: Kind::Program,
-        grammar: Grammar::Options(rm::OPTIONS),
-        run: rm::rm,
-    },
-    Command {
-        name: "rmdir",
-        kind: Kind::Program,
-        grammar: Grammar::Options(rmdir::OPTIONS),
-        run: rmdir::rmdir,
-    },
-    Command {
-        name: "set",
-        kind: Kind::Special,
-        grammar: Grammar::Free,
-        run: set::set,
-    },
-    Command {
-        name: "sleep",
-        kind: Kind::Program,
-        grammar: Grammar::Options(&[]),
-        run: nothing::sleep,
-    },
-    Command {
-        name: "sync",
-        kind: Kind::Program,
-        grammar: Grammar::Options(&[]),
-        run: nothing::sync,
-    },
-    Command {
-        name: "tee",
-        kind: Kind::Program,
-        grammar: Grammar::Options(cat::TEE),
-        run: cat::tee,
-    },
-    Command {
-        name: "test",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: test::test,
-    },
-    Command {
-        name: "touch",
-        kind: Kind::Program,
-        grammar: Grammar::Options(touch::OPTIONS),
-        run: touch::touch,
-    },
-    Command {
-        name: "true",
-        kind: Kind::Builtin,
-        grammar: Grammar::Free,
-        run: nothing::succeed,
-    },
-    Command {
-        name: "umask",
-        kind: Kind::Shell,
-        grammar: Grammar::Options(directory::UMASK),
-        run: directory::umask,
-    },
-    Command {
-        name: "unlink",
-        kind: Kind::Program,
-        grammar: Grammar::Options(&[]),
-        run: rm::unlink,
-    },
-    Command {
-        name: "unset",
-        kind: Kind::Special,
-        grammar: Grammar::Options(&[]),
-        run: variables::unset,
-    },
+    special(":", Free, nothing::succeed),
+    builtin("[", Free, test::bracket),
+    program("basename", Options(&[]), path::basename),
+    program("cat", Options(cat::CAT), cat::cat),
+    of_shell("cd", Options(&[]), directory::cd),
+    program("chgrp", Options(chown::OPTIONS), chown::chgrp),
+    program("chmod", Options(chmod::OPTIONS), chmod::chmod),
+    program("chown", Options(chown::OPTIONS), chown::chown),
+    program("cp", Options(cp::OPTIONS), cp::cp),
+    program("dirname", Options(&[]), path::dirname),
+    builtin("echo", Free, echo::echo),
+    special("exit", Options(&[]), nothing::exit),
+    special("export", Options(&[]), variables::export),
+    builtin("false", Free, nothing::fail),
+    program("find", Free, find::find),
+    program("install", Options(install::OPTIONS), install::install),
+    program("ln", Options(ln::OPTIONS), ln::ln),
+    program("mkdir", Options(mkdir::OPTIONS), mkdir::mkdir),
+    program("mv", Options(mv::OPTIONS), mv::mv),
+    builtin("printf", Free, printf::printf),
+    builtin("pwd", Options(&[]), directory::pwd),
+    program("rm", Options(rm::OPTIONS), rm::rm),
+    program("rmdir", Options(rmdir::OPTIONS), rmdir::rmdir),
+    special("set", Free, set::set),
+    program("sleep", Options(&[]), nothing::sleep),
+    program("sync", Options(&[]), nothing::sync),
+    program("tee", Options(cat::TEE), cat::tee),
+    builtin("test", Free, test::test),
+    program("touch", Options(touch::OPTIONS), touch::touch),
+    builtin("true", Free, nothing::succeed),
+    of_shell("umask", Options(directory::UMASK), directory::umask),
+    program("unlink", Options(&[]), rm::unlink),
+    special("unset", Options(&[]), variables::unset),
 ];
+
+/// What a command does; it gives its exit status.
+type Run = fn(&mut Call<'_, '_>) -> Result<u8, Halt>;
+
+const fn special(name: &'static str, grammar: Grammar, run: Run) -> Command {
+    Command {
+        name,
+        kind: Kind::Special,
+        grammar,
+        run,
+    }
+}
+
+const fn of_shell(name: &'static str, grammar: Grammar, run: Run) -> Command {
+    Command {
+        name,
+        kind: Kind::Shell,
+        grammar,
+        run,
+    }
+}
+
+const fn builtin(name: &'static str, grammar: Grammar, run: Run) -> Command {
+    Command {
+        name,
+        kind: Kind::Builtin,
+        grammar,
+        run,
+    }
+}
+
+const fn program(name: &'static str, grammar: Grammar, run: Run) -> Command {
+    Command {
+        name,
+        kind: Kind::Program,
+        grammar,
+        run,
+    }
+}
 
 /// Finds a command by its name, or by the last name of a path.
 pub(crate) fn named(name: &str) -> Option<&'static Command> {

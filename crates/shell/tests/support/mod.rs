@@ -247,13 +247,24 @@ pub(crate) fn run(text: &str, tree: &Tree) -> Outcome {
 
 /// Runs shell text as root in `/`, with more variables.
 pub(crate) fn run_with(text: &str, tree: &Tree, variables: &[(&str, &str)], tools: Tools) -> Outcome {
+    run_by("/bin/sh", text, tree, variables, tools)
+}
+
+/// Runs text of this shell as root in `/`.
+pub(crate) fn run_by(
+    shell: &str,
+    text: &str,
+    tree: &Tree,
+    variables: &[(&str, &str)],
+    tools: Tools,
+) -> Outcome {
     let environment: Vec<(String, String)> = std::iter::once(&("PATH", "/usr/bin:/bin"))
         .chain(variables)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let line = Line {
         command: CommandLine::Shell(text),
-        shell: &["/bin/sh".to_owned(), "-c".to_owned()],
+        shell: &[shell.to_owned(), "-c".to_owned()],
         environment: &environment,
         working_directory: b"/",
         user: "root",
