@@ -10,10 +10,6 @@ pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;
 
 /// What stands behind `manifests/` in a registry: one image or an index of several.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one exists at a time; boxing would only blur the matches"
-)]
 pub enum Document {
     /// One image.
     Manifest(Manifest),

@@ -1,0 +1,142 @@
+use std::io::Read;
+use std::sync::Arc;
+
+use onlay_base::BaseFiles;
+use onlay_dockerfile::{Instruction, Located};
+use onlay_image::NewLayer;
+use onlay_layer::{
+    BaseFile, Change, ChangeError, ChangeKind, Content, ContentSource, LayerOptions, Tree, WrittenLayer,
+    changes, write_layer,
+};
+use onlay_oci::{Descriptor, Family, MediaType};
+use onlay_store::{Blob, Spool};
+
+use crate::event::StepLayer;
+use crate::stage::{StageBuild, StepOutcome};
+use crate::step::{StepError, place};
+
+/// A layer made by an instruction, with its bytes.
+#[derive(Clone)]
+pub(crate) struct MadeLayer {
+    pub(crate) layer: WrittenLayer,
+    pub(crate) blob: Blob,
+}
+
+impl MadeLayer {
+    /// The layer as a descriptor, whose family does not matter, with its bytes.
+    pub(crate) fn described(self) -> (Descriptor, Blob) {
+        (self.descriptor(), self.blob)
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        let media_type = MediaType::Layer(Family::Oci, self.layer.compression);
+        Descriptor::new(media_type, self.layer.digest.clone(), self.layer.size)
+    }
+}
+
+impl StageBuild<'_> {
+    /// Writes what differs between the tree and `after` as a layer, and goes on from `after`.
+    ///
+    /// `None` means that a further layer of the base must be read first, and nothing was done.
+    pub(crate) async fn commit(
+        &mut self,
+        line: &Located<Instruction>,
+        after: Tree,
+        outcome: &mut StepOutcome,
+    ) -> Result<Option<NewLayer>, StepError> {
+        let changes = match changes(&self.tree, &after) {
+            Ok(changes) => changes,
+            Err(ChangeError::Unknown(_)) => return Ok(None),
+            Err(source) => {
+                return Err(StepError::Changes {
+                    place: place(line),
+                    source,
+                });
+            }
+        };
+        let entries = changes.len();
+        let files = self.copy_up(&changes, outcome).await?;
+        let made = self.write(line, changes, files).await?;
+        outcome.layer = Some(StepLayer {
+            digest: made.layer.digest.clone(),
+            size: made.layer.size,
+            entries,
+        });
+        let new = NewLayer {
+            descriptor: made.descriptor(),
+            diff_id: made.layer.diff_id.clone(),
+        };
+        self.made.push(made);
+        self.tree = after;
+        Ok(Some(new))
+    }
+
+    /// Fetches the files of the base that the layer holds again.
+    async fn copy_up(&self, changes: &[Change], outcome: &mut StepOutcome) -> Result<BaseFiles, StepError> {
+        let mut wanted = Vec::new();
+        changes.iter().for_each(|change| {
+            if let ChangeKind::File(content) = &change.kind {
+                base_files(content, &mut wanted);
+            }
+        });
+        let files = BaseFiles::new(self.options.temporary_directory.clone());
+        outcome.copied_up = (wanted.len(), wanted.iter().map(|file| file.size).sum());
+        match &self.base {
+            Some((source, image)) if !wanted.is_empty() => Ok(files.fetch(source, image, &wanted).await?),
+            _ => Ok(files),
+        }
+    }
+
+    async fn write(
+        &self,
+        line: &Located<Instruction>,
+        changes: Vec<Change>,
+        files: BaseFiles,
+    ) -> Result<MadeLayer, StepError> {
+        let options = LayerOptions {
+            build_time: self.options.time.map(|time| time.seconds()),
+            compression: self.options.compression,
+        };
+        let spool = Spool::new(self.options.temporary_directory.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let (layer, spool) = write_layer(&changes, &mut Contents { files }, &options, spool)?;
+            Ok((layer, spool))
+        });
+        let (layer, spool) =
+            written
+                .await
+                .map_err(|_| StepError::Worker)?
+                .map_err(|source| StepError::Layer {
+                    place: place(line),
+                    source,
+                })?;
+        Ok(MadeLayer {
+            layer,
+            blob: spool.finish(),
+        })
+    }
+}
+
+fn base_files(content: &Content, wanted: &mut Vec<Arc<BaseFile>>) {
+    match content {
+        Content::Base(file) => wanted.push(file.clone()),
+        Content::Concatenation(parts) => parts.iter().for_each(|part| base_files(part, wanted)),
+        Content::Bytes(_) | Content::Context { .. } | Content::Disk { .. } => {}
+    }
+}
+
+/// Where a layer's contents come from.
+struct Contents {
+    files: BaseFiles,
+}
+
+impl ContentSource for Contents {
+    fn open(&mut self, content: &Content) -> std::io::Result<Box<dyn Read + '_>> {
+        match content {
+            Content::Base(file) => self.files.open(file),
+            other => Err(std::io::Error::other(format!(
+                "no instruction of this version makes {other:?}"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use onlay_base::ReadLayer;
+use onlay_oci::{Digest, Platform};
+
+/// Something that happened while an image was built, for whoever shows it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum BuildEvent {
+    /// A base was found.
+    Base {
+        /// Its name.
+        name: String,
+        /// The digest of its manifest or index.
+        digest: Digest,
+        /// The platforms that are built.
+        platforms: Vec<Platform>,
+    },
+    /// An instruction was carried out.
+    Step(StepReport),
+    /// Something that is probably not what the author wants, or that is left out.
+    Warning(String),
+}
+
+/// What one instruction needed, cost and did.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// The platform it was carried out for.
+    pub platform: Platform,
+    /// Where it stands: `Dockerfile:3`.
+    pub place: String,
+    /// Its text, continuation lines joined.
+    pub text: String,
+    /// What it needed to know.
+    pub need: Need,
+    /// How it was carried out.
+    pub how: How,
+    /// The layers whose listings were asked for, and what that cost.
+    pub layers: Vec<ReadLayer>,
+    /// Files of the base that were copied up, and their size in bytes.
+    pub copied_up: (usize, u64),
+    /// The layer that it made.
+    pub layer: Option<StepLayer>,
+    /// What a RUN printed.
+    pub output: Vec<u8>,
+}
+
+/// What an instruction needed to know of the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Manifest and configuration.
+    Configuration,
+    /// Which files are where, too.
+    Listings,
+    /// The contents of some files, too.
+    Files,
+}
+
+/// How an instruction was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By editing the configuration.
+    Configured,
+    /// By changing the tree of files; nothing was executed.
+    Interpreted,
+}
+
+/// A layer that an instruction made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepLayer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes, as stored.
+    pub size: u64,
+    /// How many entries it has.
+    pub entries: usize,
+}
+
+/// Where events go. Cloning gives another handle to the same place.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(BuildEvent) + Send + Sync>);
+
+impl Events {
+    /// Sends events to a function, which is called from any thread and must not block.
+    pub fn new(receive: impl Fn(BuildEvent) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(receive))
+    }
+
+    /// Drops all events.
+    pub fn none() -> Self {
+        Self::new(|_| ())
+    }
+
+    pub(crate) fn send(&self, event: BuildEvent) {
+        (self.0)(event);
+    }
+}

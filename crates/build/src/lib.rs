@@ -1,0 +1,29 @@
+//! The engine: the lines of a Dockerfile applied to a base image, for every wanted platform.
+//!
+//! A [`Recipe`] says what is built, [`BuildOptions`] what else decides the result, [`Builder::build`] does it and gives
+//! a [`Built`]: finished images with the bytes of the layers that were made. For each line the engine works out what it
+//! needs to know of the base, fetches that and no more, and reports it ([`BuildEvent`]):
+//!
+//! - a line that only edits the configuration needs manifest and configuration;
+//! - a line that touches files needs listings of layers, topmost first, until its questions are answered;
+//! - a line that writes a file of the base again needs that file's content.
+//!
+//! It deliberately executes nothing, publishes nothing, prints nothing, and reads neither environment nor clock.
+
+mod build;
+mod built;
+mod commit;
+mod event;
+mod options;
+mod recipe;
+mod refusal;
+mod scope;
+mod stage;
+mod step;
+
+pub use build::{BuildError, Builder};
+pub use built::{AssembleError, Built, BuiltImage};
+pub use event::{BuildEvent, Events, How, Need, StepLayer, StepReport};
+pub use options::{BuildOptions, Platforms};
+pub use recipe::{Recipe, RecipeError};
+pub use step::StepError;

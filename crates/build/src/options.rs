@@ -1,0 +1,40 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use onlay_layer::CompressionOptions;
+use onlay_oci::{Platform, PlatformSelection, Timestamp};
+use onlay_shell::Tools;
+
+/// What decides the result of a build beside its lines and its base.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Which platforms are built.
+    pub platforms: Platforms,
+    /// Values for ARGs, by name.
+    pub build_arguments: BTreeMap<String, String>,
+    /// Labels that are added without a history entry.
+    pub labels: Vec<(String, String)>,
+    /// Annotations of each manifest; any make the image OCI.
+    pub manifest_annotations: BTreeMap<String, String>,
+    /// Annotations of the index.
+    pub index_annotations: BTreeMap<String, String>,
+    /// The build's time, if it has one.
+    pub time: Option<Timestamp>,
+    /// Whose shell and commands a RUN line is read with.
+    pub tools: Tools,
+    /// How new layers are compressed.
+    pub compression: CompressionOptions,
+    /// The machine that builds, for the predefined BUILD arguments.
+    pub build_platform: Platform,
+    /// Where what does not fit into memory may go.
+    pub temporary_directory: Option<PathBuf>,
+}
+
+/// Which platforms of the base are built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Platforms {
+    /// As asked for; each must be there.
+    Selected(PlatformSelection),
+    /// This machine's from an index; from a single image that one, whatever it is for, with a warning if it differs.
+    Host(Platform),
+}

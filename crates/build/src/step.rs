@@ -1,0 +1,84 @@
+//! The instructions, one file for each that does more than edit the configuration.
+
+pub(crate) mod configure;
+pub(crate) mod owner;
+pub(crate) mod run;
+pub(crate) mod workdir;
+
+use onlay_base::{FilesError, ListingsError};
+use onlay_dockerfile::{Diagnostic, Diagnostics, Instruction, Located};
+use onlay_image::ImageError;
+use onlay_layer::{ChangeError, LayerWriteError};
+
+/// Why a line could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// Something is wrong with the line itself, or with what it does to this base.
+    #[error(transparent)]
+    Lines(Diagnostics),
+    /// The configuration could not be edited.
+    #[error("{place}: the image's configuration could not be edited")]
+    Image {
+        /// The line.
+        place: String,
+        /// What happened.
+        source: ImageError,
+    },
+    /// A layer of the base could not be listed.
+    #[error("the files of the base could not be listed")]
+    Listings(#[from] ListingsError),
+    /// A file of the base could not be copied up.
+    #[error("the files of the base could not be read")]
+    Files(#[from] FilesError),
+    /// The new layer could not be written.
+    #[error("{place}: the new layer could not be written")]
+    Layer {
+        /// The line.
+        place: String,
+        /// What happened.
+        source: LayerWriteError,
+    },
+    /// The changes are no layer.
+    #[error("{place}: the changes do not make a layer")]
+    Changes {
+        /// The line.
+        place: String,
+        /// What is wrong with them.
+        source: ChangeError,
+    },
+    /// A thread that wrote a layer ended without an answer.
+    #[error("writing a layer was interrupted")]
+    Worker,
+}
+
+impl StepError {
+    /// Blames a whole line.
+    pub(crate) fn at(line: &Located<Instruction>, message: String) -> Self {
+        let diagnostic = Diagnostic {
+            message,
+            span: line.span,
+            source_file: line.source.clone(),
+            hint: None,
+        };
+        Self::Lines(diagnostic.into())
+    }
+
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        match self {
+            Self::Lines(mut diagnostics) => {
+                diagnostics
+                    .0
+                    .iter_mut()
+                    .for_each(|diagnostic| diagnostic.hint = Some(hint.to_owned()));
+                Self::Lines(diagnostics)
+            }
+            other => other,
+        }
+    }
+}
+
+/// `Dockerfile:3`, where an instruction stands.
+pub(crate) fn place(line: &Located<Instruction>) -> String {
+    format!("{}:{}", line.source.name(), line.line_column().0)
+}

@@ -1,0 +1,24 @@
+use clap::{Parser, Subcommand};
+
+use crate::commands::{apply::Apply, build::Build};
+
+/// Lay new layers on container images: no daemon, no root, no pull
+///
+/// onlay takes an image that exists, applies Dockerfile instructions by editing its configuration and writing new layers,
+/// and publishes the result. Nothing is pulled that no instruction needs, and nothing is executed.
+#[derive(Debug, Parser)]
+#[command(name = "onlay", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Onlay {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Apply a few instructions to an image
+    Apply(Apply),
+    /// Build a Dockerfile
+    Build(Build),
+}

@@ -1,0 +1,51 @@
+//! Every environment variable that onlay reads, and the only place where it reads them. (AWS's own are read by its SDK,
+//! which `onlay-ecr` sets up on this crate's behalf.)
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
+
+use std::path::PathBuf;
+
+/// Where listings are kept between runs.
+pub(crate) const CACHE_DIR: &str = "ONLAY_CACHE_DIR";
+/// The build's time in seconds since 1970.
+pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// The directory of Docker's `config.json`.
+pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// Docker's `config.json` itself.
+pub(crate) const DOCKER_AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+
+/// Reads a variable; unset, empty and not UTF-8 are all none.
+pub(crate) fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads a variable that holds a path; unset and empty are both none.
+pub(crate) fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The cache directory: `ONLAY_CACHE_DIR`, `XDG_CACHE_HOME/onlay`, `HOME/.cache/onlay`, else none.
+pub(crate) fn cache_directory() -> Option<PathBuf> {
+    path(CACHE_DIR)
+        .or_else(|| Some(path("XDG_CACHE_HOME")?.join("onlay")))
+        .or_else(|| Some(path("HOME")?.join(".cache").join("onlay")))
+}
+
+/// Where large spools go: `TMPDIR`, else the system's place, if it can be written; else the cache.
+pub(crate) fn temporary_directory() -> Option<PathBuf> {
+    path("TMPDIR")
+        .or_else(|| Some(PathBuf::from("/tmp")))
+        .filter(|path| path.is_dir())
+        .or_else(cache_directory)
+}
+
+/// Docker's configuration file: `DOCKER_CONFIG/config.json`, else `HOME/.docker/config.json`.
+pub(crate) fn docker_config() -> Option<PathBuf> {
+    let directory = path(DOCKER_CONFIG).or_else(|| Some(path("HOME")?.join(".docker")))?;
+    Some(directory.join("config.json"))
+}

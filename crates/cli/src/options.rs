@@ -1,0 +1,145 @@
+//! Options that commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use onlay_oci::Platform;
+use onlay_store::Destination;
+
+/// What decides the result beside lines and base.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Image")]
+pub(crate) struct ImageOptions {
+    /// The build's time: `now`, seconds since 1970 or RFC 3339 [default: SOURCE_DATE_EPOCH, the commit time of a git
+    /// checkout as context, else that of the base]
+    #[arg(long, value_name = "TIME")]
+    pub timestamp: Option<String>,
+
+    /// Add a label, without a history entry
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+
+    /// Add an annotation to the manifests, or with `index:` to the index
+    #[arg(long, value_name = "[index:]KEY=VALUE")]
+    pub annotation: Vec<String>,
+
+    /// How new layers are compressed: gzip at level 6, or zstd at level 3 (which makes the image OCI)
+    #[arg(long, value_enum, default_value = "gzip")]
+    pub compression: CompressionChoice,
+
+    /// Whose shell and commands RUN lines are read with: the image's own, or onlay's [default: the image's; `apply`
+    /// takes onlay's for what the image lacks]
+    #[arg(long, value_enum)]
+    pub shell: Option<ShellChoice>,
+}
+
+/// A format for new layers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CompressionChoice {
+    /// What every engine takes
+    Gzip,
+    /// Smaller and faster, for registries and engines that take it
+    Zstd,
+}
+
+/// Whose shell and commands RUN lines are read with.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ShellChoice {
+    /// The image must have them
+    Image,
+    /// onlay's own stand in, whatever the image has
+    Builtin,
+}
+
+/// Where the result goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
+    /// Where to publish: HOST/REPOSITORY[:TAG], oci:DIRECTORY[:TAG], oci-archive:FILE or docker-archive:FILE[:NAME:TAG];
+    /// may be given several times
+    #[arg(short, long, value_name = "DEST")]
+    pub tag: Vec<Destination>,
+
+    /// What is printed on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutputFormat,
+
+    /// Write the digest to a file: of the configuration of one image, or of the index of several
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+
+    /// Write what was made to a file, as JSON with BuildKit's `containerimage.*` keys
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+}
+
+/// What is printed on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// One line for each destination
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// How registries are reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registries")]
+pub(crate) struct RegistryOptions {
+    /// Speak plain HTTP to this registry; loopback addresses are spoken to that way by themselves
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
+
+    /// Speak TLS to this registry although its address is loopback
+    #[arg(long, value_name = "HOST")]
+    pub tls: Vec<String>,
+
+    /// Reach a registry at another address, such as a proxy; credentials stay those of HOST
+    #[arg(long, value_name = "HOST=URL")]
+    pub registry_endpoint: Vec<String>,
+
+    /// Create repositories that are missing in Amazon ECR
+    #[arg(long)]
+    pub ecr_create_repository: bool,
+}
+
+/// How the work is done and shown; none of it changes the result.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
+pub(crate) struct WorkOptions {
+    /// Print for each instruction what it needed, what it cost and whether anything was executed
+    #[arg(long)]
+    pub explain: bool,
+
+    /// What is shown on standard error meanwhile
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressChoice,
+
+    /// Show errors only
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Where listings are kept [default: ONLAY_CACHE_DIR, XDG_CACHE_HOME/onlay, HOME/.cache/onlay, else memory only]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Where large layers go until they are published [default: TMPDIR, /tmp]
+    #[arg(long, value_name = "DIR")]
+    pub tmp_dir: Option<PathBuf>,
+}
+
+/// What is shown while the work goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    /// Lines
+    Auto,
+    /// Lines
+    Plain,
+    /// Nothing
+    Quiet,
+}
+
+/// The platform of this machine: always Linux, since images of other systems are not built here.
+pub(crate) fn host_platform() -> Platform {
+    Platform::new("linux", std::env::consts::ARCH)
+}

@@ -1,0 +1,100 @@
+//! Standard output and the files that scripts read: data only.
+
+use std::path::Path;
+
+use onlay_build::Built;
+use onlay_push::Pushed;
+use serde_json::{Value, json};
+
+/// Where an image was published, and what became of its blobs.
+pub(crate) struct Published {
+    /// The destination as it is named, with its tag.
+    pub destination: String,
+    /// What the push brought about.
+    pub pushed: Pushed,
+}
+
+/// Prints one line for each destination: its name with its tag, and the digest.
+pub(crate) fn print_text(built: &Built, published: &[Published]) {
+    if published.is_empty() {
+        println!("{}", built.root.descriptor().digest);
+    }
+    for Published { destination, pushed } in published {
+        println!("{destination}@{}", pushed.digest);
+    }
+}
+
+/// Prints one JSON document.
+pub(crate) fn print_json(built: &Built, published: &[Published]) {
+    let destinations: Vec<Value> = published.iter().map(destination).collect();
+    let descriptor = built.root.descriptor();
+    let document = json!({
+        "digest": descriptor.digest.to_string(),
+        "mediaType": descriptor.media_type.to_string(),
+        "size": descriptor.size,
+        "images": built.images.iter().map(image).collect::<Vec<_>>(),
+        "destinations": destinations,
+    });
+    println!("{document}");
+}
+
+fn image(image: &onlay_build::BuiltImage) -> Value {
+    let made = image
+        .made
+        .iter()
+        .map(|(layer, _)| json!({ "digest": layer.digest.to_string(), "size": layer.size }));
+    json!({
+        "platform": image.platform.to_string(),
+        "digest": image.image.manifest.descriptor().digest.to_string(),
+        "config": image.image.manifest.config().digest.to_string(),
+        "newLayers": made.collect::<Vec<_>>(),
+    })
+}
+
+fn destination(published: &Published) -> Value {
+    let transfers = &published.pushed.transfers;
+    json!({
+        "name": published.destination,
+        "digest": published.pushed.digest.to_string(),
+        "unchanged": published.pushed.unchanged,
+        "blobs": {
+            "present": transfers.present,
+            "mounted": transfers.mounted,
+            "copied": transfers.copied.0,
+            "copiedBytes": transfers.copied.1,
+            "uploaded": transfers.uploaded.0,
+            "uploadedBytes": transfers.uploaded.1,
+        },
+    })
+}
+
+/// Writes `--iidfile`: the digest of the configuration of one image, of the index of several.
+pub(crate) fn write_iidfile(path: &Path, built: &Built) -> std::io::Result<()> {
+    let digest = match &built.images[..] {
+        [image] => image.image.manifest.config().digest.to_string(),
+        _ => built.root.descriptor().digest.to_string(),
+    };
+    fs_err::write(path, digest)
+}
+
+/// Writes `--metadata-file` with the keys that BuildKit uses.
+pub(crate) fn write_metadata(path: &Path, built: &Built, published: &[Published]) -> std::io::Result<()> {
+    let descriptor = built.root.descriptor();
+    let names: Vec<&str> = published
+        .iter()
+        .map(|published| published.destination.as_str())
+        .collect();
+    let mut metadata = json!({
+        "containerimage.digest": descriptor.digest.to_string(),
+        "containerimage.descriptor": {
+            "mediaType": descriptor.media_type.to_string(),
+            "digest": descriptor.digest.to_string(),
+            "size": descriptor.size,
+        },
+        "image.name": names.join(","),
+    });
+    if let [image] = &built.images[..] {
+        metadata["containerimage.config.digest"] = json!(image.image.manifest.config().digest.to_string());
+    }
+    fs_err::write(path, format!("{metadata:#}\n"))
+}

@@ -1,0 +1,216 @@
+use std::collections::{BTreeMap, HashMap};
+
+use onlay_base::ImageSource;
+use onlay_build::{BuildOptions, Builder, Built, Platforms, Recipe};
+use onlay_layer::CompressionOptions;
+use onlay_oci::{Digest, Document, MediaType};
+use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
+use onlay_shell::Tools;
+use onlay_store::{Blob, Destination};
+
+use crate::environment;
+use crate::failure::Usage;
+use crate::options::{
+    CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, ShellChoice, WorkOptions,
+    host_platform,
+};
+use crate::output::{self, Published};
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::time::BuildTime;
+
+/// All that `apply` and `build` differ in, and the options that they share.
+pub(crate) struct Request {
+    pub recipe: Recipe,
+    pub platforms: Platforms,
+    pub build_arguments: BTreeMap<String, String>,
+    pub time: BuildTime,
+    /// Whose tools read RUN lines unless `--shell` says.
+    pub default_tools: Tools,
+    pub no_push: bool,
+    pub image: ImageOptions,
+    pub output: OutputOptions,
+    pub registry: RegistryOptions,
+    pub work: WorkOptions,
+}
+
+/// Builds the image, publishes it at every destination and prints where.
+pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
+    let options = request.build_options()?;
+    let progress = Progress::new(&request.work);
+    let session = Session::start(&request.registry, &request.work).await?;
+    let builder = Builder {
+        client: session.client.clone(),
+        listings: session.listings.clone(),
+        events: progress.events(),
+    };
+    let built = builder.build(&request.recipe, &options).await?;
+    progress.say(&request.created(&built));
+    let published = publish(&session, &built, &request.output.tag, &progress).await?;
+    if request.work.explain {
+        progress.explain();
+        session.explain();
+    }
+    if request.output.tag.is_empty() && !request.no_push {
+        progress.say("warning: nothing was published; name a destination with -t");
+    }
+    request.print(&built, &published)
+}
+
+impl Request {
+    fn build_options(&self) -> Result<BuildOptions, Usage> {
+        let annotations = pairs("--annotation", &self.image.annotation)?;
+        let (index, manifest): (Vec<_>, Vec<_>) = annotations
+            .into_iter()
+            .partition(|(key, _)| key.starts_with("index:"));
+        let without_prefix = |(key, value): (String, String)| {
+            let key = key
+                .trim_start_matches("index:")
+                .trim_start_matches("manifest:")
+                .to_owned();
+            (key, value)
+        };
+        Ok(BuildOptions {
+            platforms: self.platforms.clone(),
+            build_arguments: self.build_arguments.clone(),
+            labels: pairs("--label", &self.image.label)?,
+            manifest_annotations: manifest.into_iter().map(without_prefix).collect(),
+            index_annotations: index.into_iter().map(without_prefix).collect(),
+            time: self.time.time,
+            tools: match self.image.shell {
+                None => self.default_tools,
+                Some(ShellChoice::Image) => Tools::Image,
+                Some(ShellChoice::Builtin) => Tools::Builtin,
+            },
+            compression: match self.image.compression {
+                CompressionChoice::Gzip => CompressionOptions::gzip(threads()),
+                CompressionChoice::Zstd => CompressionOptions::zstd(),
+            },
+            build_platform: host_platform(),
+            temporary_directory: self
+                .work
+                .tmp_dir
+                .clone()
+                .or_else(environment::temporary_directory),
+        })
+    }
+
+    /// Says which time was taken, which otherwise nobody would see before digests differ.
+    fn created(&self, built: &Built) -> String {
+        let time = match self.time.time {
+            Some(time) => time.to_string(),
+            None => match built.images.first().map(|image| image.created) {
+                Some(time) => time.to_string(),
+                None => "1970-01-01T00:00:00Z".to_owned(),
+            },
+        };
+        format!("created {time}, from {}", self.time.from)
+    }
+
+    fn print(&self, built: &Built, published: &[Published]) -> anyhow::Result<()> {
+        if let Some(path) = &self.output.iidfile {
+            output::write_iidfile(path, built)?;
+        }
+        if let Some(path) = &self.output.metadata_file {
+            output::write_metadata(path, built, published)?;
+        }
+        match self.output.format {
+            OutputFormat::Text => output::print_text(built, published),
+            OutputFormat::Json => output::print_json(built, published),
+        }
+        Ok(())
+    }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)>, Usage> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Usage(format!(
+            "`{flag} {text}` has no key and value, expected KEY=VALUE"
+        ))),
+    };
+    texts.iter().map(pair).collect()
+}
+
+async fn publish(
+    session: &Session,
+    built: &Built,
+    destinations: &[Destination],
+    progress: &Progress,
+) -> anyhow::Result<Vec<Published>> {
+    let publication = publication(built);
+    let mut published = Vec::new();
+    for destination in destinations {
+        let pushed = push(&session.client, &publication, destination).await?;
+        let transfers = &pushed.transfers;
+        progress.say(&if pushed.unchanged {
+            format!("{destination} has it already")
+        } else {
+            format!(
+                "{destination}: {} blobs there, {} mounted, {} copied ({} bytes), {} uploaded ({} bytes)",
+                transfers.present,
+                transfers.mounted,
+                transfers.copied.0,
+                transfers.copied.1,
+                transfers.uploaded.0,
+                transfers.uploaded.1
+            )
+        });
+        published.push(Published {
+            destination: destination.to_string(),
+            pushed,
+        });
+    }
+    Ok(published)
+}
+
+/// Everything that the image refers to, with where its bytes are.
+fn publication(built: &Built) -> Publication {
+    let several = built.images.len() > 1;
+    Publication {
+        root: built.root.clone(),
+        manifests: built
+            .images
+            .iter()
+            .filter(|_| several)
+            .map(|image| Document::Manifest(image.image.manifest.clone()))
+            .collect(),
+        blobs: built.images.iter().flat_map(blobs).collect(),
+        platform: (!several)
+            .then(|| built.images.first().map(|image| image.platform.clone()))
+            .flatten(),
+    }
+}
+
+fn blobs(image: &onlay_build::BuiltImage) -> Vec<PublishedBlob> {
+    let made: HashMap<&Digest, &Blob> = image
+        .made
+        .iter()
+        .map(|(layer, blob)| (&layer.digest, blob))
+        .collect();
+    let layers = image.image.manifest.layers().iter().map(|descriptor| {
+        let origin = match (
+            made.get(&descriptor.digest),
+            &descriptor.media_type,
+            &image.source,
+        ) {
+            (Some(blob), ..) => BlobOrigin::Made((*blob).clone()),
+            (None, MediaType::ForeignLayer(..), _) | (None, _, None) => BlobOrigin::Foreign,
+            (None, _, Some(ImageSource::Registry(repository))) => BlobOrigin::Registry(repository.clone()),
+            (None, _, Some(ImageSource::Store(store))) => BlobOrigin::Store(store.clone()),
+        };
+        PublishedBlob {
+            descriptor: descriptor.clone(),
+            origin,
+        }
+    });
+    let config = PublishedBlob {
+        descriptor: image.image.manifest.config().clone(),
+        origin: BlobOrigin::Made(Blob::from(image.image.configuration.clone())),
+    };
+    layers.chain([config]).collect()
+}

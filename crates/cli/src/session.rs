@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onlay_base::Listings;
+use onlay_registry::{Client, ClientOptions, Extension, Keychain};
+use onlay_store::Cache;
+
+use crate::environment;
+use crate::failure::Usage;
+use crate::options::{RegistryOptions, WorkOptions};
+
+/// The registries and the cache of one run.
+pub(crate) struct Session {
+    /// Registries.
+    pub client: Client,
+    /// Listings of layers.
+    pub listings: Listings,
+}
+
+impl Session {
+    /// Sets up what the options and the environment say; nothing is sent yet.
+    pub(crate) async fn start(registry: &RegistryOptions, work: &WorkOptions) -> anyhow::Result<Self> {
+        let options = ClientOptions {
+            insecure_registries: registry.insecure_registry.iter().cloned().collect(),
+            tls_registries: registry.tls.iter().cloned().collect(),
+            endpoints: endpoints(&registry.registry_endpoint)?,
+            keychain: keychain()?,
+            extensions: extensions(registry).await,
+            ..ClientOptions::default()
+        };
+        let client = Client::new(options)?;
+        let cache = match work.cache_dir.clone().or_else(environment::cache_directory) {
+            Some(directory) => Cache::in_directory(directory),
+            None => Cache::in_memory(),
+        };
+        Ok(Self {
+            client,
+            listings: Listings::new(Arc::new(cache)),
+        })
+    }
+
+    /// Prints what the run cost on the network.
+    pub(crate) fn explain(&self) {
+        let traffic = self.client.counters().traffic();
+        eprintln!(
+            "network: {} requests, {} bytes received, {} bytes sent",
+            traffic.requests, traffic.received, traffic.sent
+        );
+    }
+}
+
+fn endpoints(texts: &[String]) -> Result<BTreeMap<String, url::Url>, Usage> {
+    let endpoint = |text: &String| {
+        let malformed = || {
+            Usage(format!(
+                "`--registry-endpoint {text}` is malformed, expected HOST=URL"
+            ))
+        };
+        let (host, url) = text.split_once('=').ok_or_else(malformed)?;
+        let mut url: url::Url = url.parse().map_err(|_| malformed())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(malformed());
+        }
+        // Paths are joined below it, which needs the slash.
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok((host.to_owned(), url))
+    };
+    texts.iter().map(endpoint).collect()
+}
+
+/// `DOCKER_AUTH_CONFIG`, then docker's configuration file. A file that is not there holds no credentials; one that
+/// cannot be read is an error.
+fn keychain() -> anyhow::Result<Keychain> {
+    let mut keychain = Keychain::default();
+    if let Some(text) = environment::text(environment::DOCKER_AUTH_CONFIG) {
+        keychain = keychain.with_config(environment::DOCKER_AUTH_CONFIG, text.as_bytes())?;
+    }
+    if let Some(path) = environment::docker_config() {
+        match fs_err::read(&path) {
+            Ok(text) => keychain = keychain.with_config(&path.display().to_string(), &text)?,
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(keychain)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
+async fn extensions(_options: &RegistryOptions) -> Vec<Arc<dyn Extension>> {
+    Vec::new()
+}

@@ -1,0 +1,40 @@
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit_code;
+
+/// The signal that ended the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shutdown {
+    /// Ctrl-C.
+    Interrupt,
+    /// What a container's engine sends first.
+    Terminate,
+}
+
+/// Waits until the run is asked to end. Whatever is in flight is dropped then: tags come last, so nothing is published
+/// half.
+pub(crate) async fn requested() -> Shutdown {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Shutdown::Interrupt,
+        _ = terminate.recv() => Shutdown::Terminate,
+    }
+}
+
+impl Shutdown {
+    /// Says so, and gives the exit code.
+    pub(crate) fn exit(self) -> ExitCode {
+        eprintln!("error: interrupted; no tag was moved that is not printed above");
+        ExitCode::from(match self {
+            Self::Interrupt => exit_code::INTERRUPTED,
+            Self::Terminate => exit_code::TERMINATED,
+        })
+    }
+}

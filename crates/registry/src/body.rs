@@ -1,0 +1,40 @@
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, Stream, StreamExt};
+
+/// The bytes of an upload, which can be had again from the start: a request that must be repeated needs that.
+#[derive(Clone)]
+pub struct BlobBody(Arc<Open>);
+
+type Pieces = BoxStream<'static, io::Result<Bytes>>;
+type Open = dyn Fn() -> BoxFuture<'static, io::Result<Pieces>> + Send + Sync;
+
+impl BlobBody {
+    /// Bytes at hand.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self::from_stream(move || {
+            let bytes = bytes.clone();
+            async move { Ok(stream::iter([Ok(bytes)])) }
+        })
+    }
+
+    /// Bytes that `open` gives, again and again from the start.
+    pub fn from_stream<F, S>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        Self(Arc::new(move || {
+            open().map(|opened| opened.map(StreamExt::boxed)).boxed()
+        }))
+    }
+
+    pub(crate) async fn open(&self) -> io::Result<Pieces> {
+        (self.0)().await
+    }
+}

@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use onlay_oci::{Registry, Repository};
+use tokio::sync::{Mutex, Semaphore};
+use url::Url;
+
+use crate::auth::AuthState;
+use crate::origin::default_endpoint;
+use crate::{Counters, Extension, Keychain, RegistryError, RepositoryClient};
+
+/// How registries are reached.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Registries that are spoken to over plain HTTP, by host and port. Loopback addresses are by themselves.
+    pub insecure_registries: BTreeSet<String>,
+    /// Loopback registries that are spoken to over TLS all the same.
+    pub tls_registries: BTreeSet<String>,
+    /// Where a registry's API is reached instead of at its own name.
+    pub endpoints: BTreeMap<String, Url>,
+    /// Credentials.
+    pub keychain: Keychain,
+    /// Particular registries; the first that matches counts, where the keychain has no credential.
+    pub extensions: Vec<Arc<dyn Extension>>,
+    /// How long a transfer may stand still before it counts as cut.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            insecure_registries: BTreeSet::new(),
+            tls_registries: BTreeSet::new(),
+            endpoints: BTreeMap::new(),
+            keychain: Keychain::default(),
+            extensions: Vec::new(),
+            idle_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How many requests to one registry wait for an answer at a time.
+const PARALLEL_REQUESTS: usize = 12;
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Registries, and what is shared between all who speak to them. Cloning gives another handle.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    options: ClientOptions,
+    counters: Counters,
+    registries: Lock<BTreeMap<Registry, Arc<RegistryState>>>,
+}
+
+/// What is known of one registry.
+#[derive(Debug)]
+pub(crate) struct RegistryState {
+    pub(crate) auth: Mutex<AuthState>,
+    pub(crate) permits: Semaphore,
+}
+
+impl Client {
+    /// Sets up connections; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The TLS library could not be set up.
+    pub fn new(options: ClientOptions) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_configuration())
+            .user_agent(concat!("onlay/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Redirects are followed here, where credentials can be kept back.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let registries = Lock::default();
+        let shared = Shared {
+            http,
+            options,
+            counters: Counters::default(),
+            registries,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Gives a handle to one repository; nothing is sent yet.
+    pub fn repository(&self, registry: &Registry, repository: &Repository) -> RepositoryClient {
+        RepositoryClient::new(self.clone(), registry.clone(), repository.clone())
+    }
+
+    /// What went over the network so far.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.shared.http
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.shared.options
+    }
+
+    pub(crate) fn extension(&self, registry: &Registry) -> Option<&Arc<dyn Extension>> {
+        self.shared
+            .options
+            .extensions
+            .iter()
+            .find(|extension| extension.matches(registry))
+    }
+
+    pub(crate) fn state(&self, registry: &Registry) -> Arc<RegistryState> {
+        let mut registries = self
+            .shared
+            .registries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let fresh = || RegistryState {
+            auth: Mutex::default(),
+            permits: Semaphore::new(PARALLEL_REQUESTS),
+        };
+        registries
+            .entry(registry.clone())
+            .or_insert_with(|| Arc::new(fresh()))
+            .clone()
+    }
+
+    pub(crate) fn endpoint(&self, registry: &Registry) -> Result<Url, RegistryError> {
+        let options = self.options();
+        if let Some(endpoint) = options.endpoints.get(registry.as_str()) {
+            return Ok(endpoint.clone());
+        }
+        let plain_http = options.insecure_registries.contains(registry.as_str())
+            || (registry.is_loopback() && !options.tls_registries.contains(registry.as_str()));
+        default_endpoint(registry, plain_http).map_err(|source| RegistryError::Address {
+            registry: registry.to_string(),
+            source,
+        })
+    }
+}
+
+/// rustls with ring: one TLS implementation for all of onlay, and the roots embedded, so that it works where no
+/// certificates are installed.
+fn tls_configuration() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let mut configuration = match builder.with_safe_default_protocol_versions() {
+        Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
+        // ring has the default protocol versions.
+        Err(_) => rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    };
+    configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    configuration
+}

@@ -1,0 +1,242 @@
+use std::io;
+use std::time::Duration;
+
+use onlay_oci::{Digest, DocumentError};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use crate::{ExtensionError, KeychainError};
+
+/// Why a registry did not do what was asked of it.
+///
+/// URLs are shown without their query, where signatures and tokens stand.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// It answered with an error.
+    #[error("{method} {place}: {}{}", status.as_u16(), said(words))]
+    Status {
+        /// The method.
+        method: Method,
+        /// Host and path.
+        place: String,
+        /// The status.
+        status: StatusCode,
+        /// The registry's own words.
+        words: String,
+    },
+    /// It could not be reached, or the connection broke, however often it was tried.
+    #[error("{method} {place}: no answer after {attempts} attempts")]
+    Transport {
+        /// The method.
+        method: Method,
+        /// Host and path.
+        place: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// What happened the last time.
+        source: reqwest::Error,
+    },
+    /// It took too long to answer, however often it was tried.
+    #[error("{method} {place}: no answer within {} seconds, {attempts} times", limit.as_secs())]
+    Timeout {
+        /// The method.
+        method: Method,
+        /// Host and path.
+        place: String,
+        /// How long was waited each time.
+        limit: Duration,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// It asks to wait for longer than is sensible.
+    #[error("{method} {place}: the registry asks to come back in {} seconds", wait.as_secs())]
+    ComeBackLater {
+        /// The method.
+        method: Method,
+        /// Host and path.
+        place: String,
+        /// How long it asks to wait.
+        wait: Duration,
+    },
+    /// What came is not what was asked for.
+    #[error("{place}: expected {expected} ({expected_size} bytes), found {found} ({found_size} bytes)")]
+    Mismatch {
+        /// Host and path.
+        place: String,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The size that was expected, in bytes.
+        expected_size: u64,
+        /// The digest of what came.
+        found: Digest,
+        /// How much came, in bytes.
+        found_size: u64,
+    },
+    /// The header announces another length than the descriptor.
+    #[error("{place}: expected {expected} bytes, the registry announces {announced} bytes")]
+    Length {
+        /// Host and path.
+        place: String,
+        /// What is expected, in bytes.
+        expected: u64,
+        /// What is announced, in bytes.
+        announced: u64,
+    },
+    /// The connection broke too often while a blob came.
+    #[error("{place}: the transfer stopped at {received} of {expected} bytes, {attempts} times")]
+    Interrupted {
+        /// Host and path.
+        place: String,
+        /// How much came, in bytes.
+        received: u64,
+        /// How much there is, in bytes.
+        expected: u64,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A manifest or configuration beyond reason.
+    #[error("{place}: more than {limit} bytes, which no manifest or configuration has")]
+    TooLarge {
+        /// Host and path.
+        place: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// What came is no manifest or index.
+    #[error("{place}: not a manifest that can be used")]
+    Document {
+        /// Host and path.
+        place: String,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// It leads to where nobody may be led.
+    #[error("{place}: the registry leads to `{target}`, which is refused")]
+    Forbidden {
+        /// Host and path of the request.
+        place: String,
+        /// Where it leads, without its query.
+        target: String,
+    },
+    /// It leads on and on.
+    #[error("{place}: more than {limit} redirects")]
+    Redirects {
+        /// Host and path of the first request.
+        place: String,
+        /// How many are followed.
+        limit: usize,
+    },
+    /// Its answer lacks something, or has something that makes no sense.
+    #[error("{method} {place}: the registry's answer has no usable {what}")]
+    Answer {
+        /// The method.
+        method: Method,
+        /// Host and path.
+        place: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The bytes of an upload were not to be had.
+    #[error("the bytes for {place} could not be read")]
+    Body {
+        /// Host and path.
+        place: String,
+        /// What happened.
+        source: io::Error,
+    },
+    /// A credential could not be looked up.
+    #[error("no credential for `{registry}`")]
+    Keychain {
+        /// The registry.
+        registry: String,
+        /// What happened.
+        source: KeychainError,
+    },
+    /// What is known of this particular registry could not be made use of.
+    #[error("`{registry}` could not be prepared")]
+    Extension {
+        /// The registry.
+        registry: String,
+        /// What happened.
+        source: ExtensionError,
+    },
+    /// The registry's name does not make an address.
+    #[error("`{registry}` is not an address")]
+    Address {
+        /// The registry.
+        registry: String,
+        /// What is wrong with it.
+        source: url::ParseError,
+    },
+}
+
+impl RegistryError {
+    /// Tells whether what was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+    }
+
+    /// Tells whether the registry wants other credentials, or more rights.
+    pub fn is_unauthorized(&self) -> bool {
+        let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        matches!(self, Self::Status { status, .. } if wanted.contains(status))
+    }
+}
+
+fn said(words: &str) -> String {
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" {words}")
+    }
+}
+
+/// How much of an answer's body is shown, in characters.
+const MAX_WORDS: usize = 300;
+
+/// The registry's own words: the specification's error codes, else the beginning of what looks like text.
+pub(crate) fn words(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let text = match serde_json::from_slice::<Errors>(body) {
+        Ok(Errors { errors }) => {
+            let entries = errors
+                .into_iter()
+                .map(|Entry { code, message }| format!("{code}: {message}"));
+            entries.collect::<Vec<_>>().join("; ")
+        }
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    // A hostile registry must not move the cursor of a terminal.
+    let printable = |character: char| if character.is_control() { ' ' } else { character };
+    text.chars()
+        .map(printable)
+        .take(MAX_WORDS)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_own_words() {
+        let body = br#"{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository","detail":{}}]}"#;
+        assert_eq!(words(body), "NAME_UNKNOWN: no such repository");
+        assert_eq!(words(b"plain \x1b[31m text\n"), "plain  [31m text");
+        assert_eq!(words(b""), "");
+        assert_eq!(words(&[b'x'; 1000]).len(), MAX_WORDS);
+    }
+}

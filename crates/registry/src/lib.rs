@@ -1,0 +1,42 @@
+//! The registry client: what the distribution specification offers, made safe to rely on.
+//!
+//! A [`Client`] holds what is shared (connections, credentials, limits), a [`RepositoryClient`] speaks to one
+//! repository: manifests, blobs, mounts, uploads. Every request goes through one place, which
+//!
+//! - adds credentials only where they belong: to the origin they were given for, never to where a redirect or an upload's
+//!   `Location` leads;
+//! - renews credentials that died, once, and repeats the request with its body from the start;
+//! - waits and tries again where that helps, and never before a registry's `Retry-After` is over;
+//! - counts.
+//!
+//! Everything that is read is verified: digest, size, media type. A download that is cut or stalls goes on where it
+//! stopped.
+//!
+//! It deliberately knows no particular registry: that is what an [`Extension`] is for. It does not read files or the
+//! environment: a [`Keychain`] is made of texts.
+
+mod auth;
+mod blob;
+mod body;
+mod client;
+mod counters;
+mod error;
+mod extension;
+mod keychain;
+mod origin;
+mod repository;
+mod retry;
+mod secret;
+mod transport;
+mod upload;
+
+pub use blob::BlobStream;
+pub use body::BlobBody;
+pub use client::{Client, ClientOptions};
+pub use counters::{Counters, Traffic};
+pub use error::RegistryError;
+pub use extension::{Extension, ExtensionError, ExtensionFuture};
+pub use keychain::{Keychain, KeychainError};
+pub use repository::RepositoryClient;
+pub use secret::{Credential, Secret};
+pub use upload::{Mount, UploadSession};

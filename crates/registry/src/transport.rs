@@ -1,0 +1,451 @@
+//! The one place that every request goes through.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use onlay_oci::{Registry, Repository};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
+use crate::error::words;
+use crate::origin::{Origin, is_forbidden};
+use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, is_retryable, pause, retry_after};
+use crate::{BlobBody, Client, Credential, RegistryError, Secret};
+
+/// A request that can be repeated.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// What a token must be good for, as `repository:NAME:ACTIONS`, several apart by spaces.
+    pub(crate) scope: String,
+    /// How long the answer's headers may take.
+    pub(crate) patience: Duration,
+    /// Whether a broken connection is worth another try from here; uploads decide that themselves.
+    pub(crate) retries: bool,
+}
+
+#[derive(Clone)]
+pub(crate) enum Body {
+    Empty,
+    Bytes(Bytes),
+    Stream { body: BlobBody, size: u64 },
+}
+
+/// How long headers may take where the registry only has to look something up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long they may take where it has to digest what was sent; registries take minutes for large blobs.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// The largest answer of an error or a token endpoint that is read, in bytes.
+const MAX_ANSWER_SIZE: usize = 256 * 1024;
+
+/// Speaks to one registry about one repository.
+pub(crate) struct Transport<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) registry: &'a Registry,
+    pub(crate) repository: &'a Repository,
+}
+
+impl Transport<'_> {
+    /// Sends a request until it is answered by something other than "not now" and "who are you".
+    ///
+    /// Errors of the registry (404 and the like) are answers; [`expect`] tells which are wanted.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, RegistryError> {
+        let home = Origin::of(&self.client.endpoint(self.registry)?);
+        let mut request = request;
+        let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
+        loop {
+            attempt += 1;
+            let at_home = Origin::of(&request.url) == home;
+            let (authorization, generation) = match at_home {
+                true => self.authorization(&request.scope).await?,
+                false => (None, 0),
+            };
+            let response = match self.send_once(&request, authorization).await {
+                Ok(response) => response,
+                Err(error) if request.retries && attempt < ATTEMPTS => {
+                    drop(error);
+                    tokio::time::sleep(pause(attempt)).await;
+                    continue;
+                }
+                Err(fault) => return Err(fault.into_error(&request, attempt)),
+            };
+            let status = response.status();
+            if at_home && renewals < 2 && is_refusal(status) {
+                let (headers, body) = (response.headers().clone(), read_answer(response).await);
+                if !self
+                    .renew(&request.scope, status, &headers, &body, generation)
+                    .await?
+                {
+                    return Err(status_error(&request, status, &body));
+                }
+                renewals += 1;
+                attempt -= 1;
+                continue;
+            }
+            if let Some(target) = redirect_target(&request, &response) {
+                redirects += 1;
+                if redirects > MAX_REDIRECTS {
+                    return Err(RegistryError::Redirects {
+                        place: place(&request.url),
+                        limit: MAX_REDIRECTS,
+                    });
+                }
+                request.url = checked(&request.url, target)?;
+                attempt -= 1;
+                continue;
+            }
+            if !is_retryable(status) || attempt >= ATTEMPTS {
+                return Ok(response);
+            }
+            let wait = retry_after(response.headers());
+            if let Some(wait) = wait.filter(|wait| *wait > MAX_RETRY_AFTER) {
+                let method = request.method.clone();
+                return Err(RegistryError::ComeBackLater {
+                    method,
+                    place: place(&request.url),
+                    wait,
+                });
+            }
+            drop(response);
+            tokio::time::sleep(wait.unwrap_or_else(|| pause(attempt))).await;
+        }
+    }
+
+    async fn send_once(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, Fault> {
+        let state = self.client.state(self.registry);
+        // The semaphore is never closed.
+        let _permit = state.permits.acquire().await.ok();
+        let mut builder = self
+            .client
+            .http()
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone());
+        if let Some(authorization) = authorization {
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        builder = match &request.body {
+            Body::Empty if request.method == Method::POST => builder.header(CONTENT_LENGTH, 0),
+            Body::Empty => builder,
+            Body::Bytes(bytes) => {
+                self.client.counters().add_sent(bytes.len());
+                builder.body(bytes.clone())
+            }
+            Body::Stream { body, size } => {
+                let pieces = body.open().await.map_err(Fault::Body)?;
+                let client = self.client.clone();
+                let counted = pieces.inspect(move |piece| {
+                    if let Ok(piece) = piece {
+                        client.counters().add_sent(piece.len());
+                    }
+                });
+                // Without a length the body would go out in chunks, which not every registry takes.
+                builder
+                    .header(CONTENT_LENGTH, *size)
+                    .body(reqwest::Body::wrap_stream(counted))
+            }
+        };
+        self.client.counters().add_request();
+        match tokio::time::timeout(request.patience, builder.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Fault::Transport(error.without_url())),
+            Err(_) => Err(Fault::Timeout),
+        }
+    }
+
+    /// The header for a scope, as far as the registry's wishes are known.
+    async fn authorization(&self, scope: &str) -> Result<(Option<HeaderValue>, u64), RegistryError> {
+        let state = self.client.state(self.registry);
+        let mut auth = state.auth.lock().await;
+        let generation = auth.generation;
+        let header = match auth.challenge.clone() {
+            None => None,
+            Some(Challenge::Basic) => self.credential(false).await?.as_ref().and_then(basic),
+            Some(Challenge::Bearer { realm, service, .. }) => match auth.token(scope) {
+                Some(token) => bearer(token),
+                None => {
+                    self.fetch_token(&mut auth, &realm, service.as_deref(), scope)
+                        .await?
+                }
+            },
+        };
+        Ok((header, generation))
+    }
+
+    /// Learns from a refusal; tells whether the request is worth repeating.
+    async fn renew(
+        &self,
+        scope: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        generation: u64,
+    ) -> Result<bool, RegistryError> {
+        let expired = String::from_utf8_lossy(body).contains("authorization token has expired");
+        let challenge = Challenge::of(headers);
+        // 403 means "not you", except where ECR says that its token is too old (aws.md §1.3).
+        if status == StatusCode::FORBIDDEN && !expired {
+            return Ok(false);
+        }
+        let state = self.client.state(self.registry);
+        let mut auth = state.auth.lock().await;
+        if auth.generation != generation {
+            return Ok(true);
+        }
+        auth.generation += 1;
+        auth.forget(scope);
+        let knew_basic = auth.challenge == Some(Challenge::Basic);
+        if let Some(challenge) = challenge {
+            auth.challenge = Some(challenge);
+        }
+        match auth.challenge.clone() {
+            None => Ok(false),
+            Some(Challenge::Basic) => {
+                // The same password again would be refused again; only an extension has fresh ones.
+                let credential = self.credential(knew_basic).await?;
+                Ok(credential.is_some() && (!knew_basic || self.client.extension(self.registry).is_some()))
+            }
+            Some(Challenge::Bearer { realm, service, .. }) => Ok(self
+                .fetch_token(&mut auth, &realm, service.as_deref(), scope)
+                .await?
+                .is_some()),
+        }
+    }
+
+    async fn credential(&self, renew: bool) -> Result<Option<Credential>, RegistryError> {
+        let keychain = &self.client.options().keychain;
+        let found = keychain
+            .credential(self.registry, self.repository)
+            .await
+            .map_err(|source| RegistryError::Keychain {
+                registry: self.registry.to_string(),
+                source,
+            })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let Some(extension) = self.client.extension(self.registry) else {
+            return Ok(None);
+        };
+        extension
+            .credential(self.registry, renew)
+            .await
+            .map_err(|source| RegistryError::Extension {
+                registry: self.registry.to_string(),
+                source,
+            })
+    }
+
+    /// Asks the token endpoint; the state is locked meanwhile, so that several requests share one answer.
+    async fn fetch_token(
+        &self,
+        auth: &mut AuthState,
+        realm: &str,
+        service: Option<&str>,
+        scope: &str,
+    ) -> Result<Option<HeaderValue>, RegistryError> {
+        let endpoint = self.client.endpoint(self.registry)?;
+        let realm = endpoint
+            .join(realm)
+            .ok()
+            .filter(|realm| is_acceptable_realm(realm, &endpoint))
+            .ok_or_else(|| RegistryError::Forbidden {
+                place: place(&endpoint),
+                target: realm.split('?').next().unwrap_or_default().to_owned(),
+            })?;
+        let request = match self.credential(false).await? {
+            Some(Credential::RegistryToken(token)) => return Ok(bearer(&token)),
+            Some(Credential::IdentityToken(token)) => exchange(&realm, service, scope, &token),
+            credential => {
+                let mut headers = HeaderMap::new();
+                if let Some(basic) = credential.as_ref().and_then(basic) {
+                    headers.insert(AUTHORIZATION, basic);
+                }
+                plain(
+                    Method::GET,
+                    token_url(&realm, service, scope),
+                    headers,
+                    Body::Empty,
+                )
+            }
+        };
+        let mut attempt = 0;
+        let response = loop {
+            attempt += 1;
+            match self.send_once(&request, None).await {
+                Ok(response) if is_retryable(response.status()) && attempt < ATTEMPTS => {
+                    let wait = retry_after(response.headers())
+                        .unwrap_or_else(|| pause(attempt))
+                        .min(MAX_RETRY_AFTER);
+                    tokio::time::sleep(wait).await;
+                }
+                Ok(response) => break response,
+                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+                Err(fault) => return Err(fault.into_error(&request, attempt)),
+            }
+        };
+        let status = response.status();
+        let body = read_answer(response).await;
+        if !status.is_success() {
+            return Err(status_error(&request, status, &body));
+        }
+        let missing = || RegistryError::Answer {
+            method: request.method.clone(),
+            place: place(&request.url),
+            what: "token",
+        };
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| missing())?;
+        let token = auth.keep(scope, answer).ok_or_else(missing)?;
+        Ok(bearer(&token))
+    }
+}
+
+/// Turns an answer that is not wanted into an error with the registry's words.
+pub(crate) async fn expect(
+    request: (&Method, &Url),
+    response: Response,
+    wanted: &[StatusCode],
+) -> Result<Response, RegistryError> {
+    let status = response.status();
+    if wanted.contains(&status) {
+        return Ok(response);
+    }
+    let body = read_answer(response).await;
+    let (method, url) = request;
+    Err(RegistryError::Status {
+        method: method.clone(),
+        place: place(url),
+        status,
+        words: words(&body),
+    })
+}
+
+/// Host and path, without what may be secret.
+pub(crate) fn place(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
+}
+
+/// Where a registry's answer leads, unless nobody may be led there.
+pub(crate) fn checked(from: &Url, target: Url) -> Result<Url, RegistryError> {
+    let downgraded = from.scheme() == "https" && target.scheme() != "https";
+    if is_forbidden(&target) || downgraded || !matches!(target.scheme(), "http" | "https") {
+        return Err(RegistryError::Forbidden {
+            place: place(from),
+            target: place(&target),
+        });
+    }
+    Ok(target)
+}
+
+pub(crate) fn plain(method: Method, url: Url, headers: HeaderMap, body: Body) -> Request {
+    Request {
+        method,
+        url,
+        headers,
+        body,
+        scope: String::new(),
+        patience: PATIENCE,
+        retries: true,
+    }
+}
+
+enum Fault {
+    Transport(reqwest::Error),
+    Timeout,
+    Body(std::io::Error),
+}
+
+impl Fault {
+    fn into_error(self, request: &Request, attempts: u32) -> RegistryError {
+        let (method, place) = (request.method.clone(), place(&request.url));
+        match self {
+            Self::Transport(source) => RegistryError::Transport {
+                method,
+                place,
+                attempts,
+                source,
+            },
+            Self::Timeout => RegistryError::Timeout {
+                method,
+                place,
+                limit: request.patience,
+                attempts,
+            },
+            Self::Body(source) => RegistryError::Body { place, source },
+        }
+    }
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+fn redirect_target(request: &Request, response: &Response) -> Option<Url> {
+    // Bodies are not sent along redirects: registries redirect reads only.
+    let may_follow =
+        matches!(request.method, Method::GET | Method::HEAD) && response.status().is_redirection();
+    let location = response.headers().get(LOCATION).filter(|_| may_follow)?;
+    request.url.join(location.to_str().ok()?).ok()
+}
+
+/// A token endpoint gets the password, so it must be as safe as the registry itself.
+fn is_acceptable_realm(realm: &Url, endpoint: &Url) -> bool {
+    let as_safe = realm.scheme() == "https" || (realm.scheme() == "http" && endpoint.scheme() == "http");
+    as_safe && !is_forbidden(realm)
+}
+
+/// The OAuth2 form of a token request.
+///
+/// Source: distribution "OAuth2 Token Authentication".
+fn exchange(realm: &Url, service: Option<&str>, scope: &str, token: &Secret) -> Request {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", service.unwrap_or_default())
+        .append_pair("client_id", "onlay")
+        .append_pair("scope", scope)
+        .append_pair("refresh_token", token.reveal())
+        .finish();
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        reqwest::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    plain(Method::POST, realm.clone(), headers, Body::Bytes(form.into()))
+}
+
+async fn read_answer(response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut pieces = response.bytes_stream();
+    // What breaks off is shown as far as it came.
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout(PATIENCE, pieces.next()).await {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_ANSWER_SIZE {
+            break;
+        }
+    }
+    body
+}
+
+fn status_error(request: &Request, status: StatusCode, body: &[u8]) -> RegistryError {
+    RegistryError::Status {
+        method: request.method.clone(),
+        place: place(&request.url),
+        status,
+        words: words(body),
+    }
+}

@@ -1,0 +1,1 @@
+//! Amazon ECR: moto's server for the API, docker-registry with a password for the data.

@@ -1,0 +1,1 @@
+//! An engine loads and runs what was made.

@@ -1,0 +1,25 @@
+//! End to end: the binary against real registries, engines and readers.
+//!
+//! Each test starts what it needs on loopback and ends it. A program that is missing fails the test; `scripts/test`
+//! installs them all. Every image that is published is validated by `onlay_testkit::validate`, which recomputes
+//! everything from the bytes and shares no code with onlay.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bad_input;
+mod config_only;
+mod destinations;
+mod ecr;
+mod engine;
+mod hostile_registry;
+mod interrupted;
+mod onbuild;
+mod onlay;
+mod readers;
+mod same_digest;
+mod vault;
