@@ -1,0 +1,41 @@
+//! Amazon ECR, as far as it differs from other registries: where its credentials come from, and that a repository must
+//! exist before it is pushed to.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use onlay_ecr::{Ecr, EcrOptions, load_aws_configuration};
+//! use onlay_registry::{Client, ClientOptions};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let ecr = Ecr::new(EcrOptions {
+//!     aws: load_aws_configuration().await,
+//!     create_repositories: false,
+//! });
+//! let client = Client::new(ClientOptions {
+//!     extensions: vec![Arc::new(ecr)],
+//!     ..ClientOptions::default()
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`EcrHost`] recognises the hosts of private registries in every partition, and nothing that only looks like one.
+//! - [`Ecr`] is the [`Extension`](onlay_registry::Extension): one GetAuthorizationToken for each region, shared by all
+//!   and renewed at half of its life; one CreateRepository for each repository, if asked to.
+//! - [`load_aws_configuration`] is the one place where AWS's environment variables and files are read.
+//!
+//! The TLS library is rustls over ring, as in the rest of onlay. Data goes through `onlay-registry`; here is only ECR's
+//! own API. Not there yet: ECR Public's API, roles assumed for one registry, presence in batches, pacing.
+
+mod config;
+mod ecr;
+mod error;
+mod host;
+mod repositories;
+mod token;
+
+pub use config::load_aws_configuration;
+pub use ecr::{Ecr, EcrOptions};
+pub use error::EcrError;
+pub use host::EcrHost;

@@ -1,0 +1,188 @@
+//! [`Ecr`] against moto's server, which speaks ECR's own API. What moto is not faithful in (tokens that end in 2015) is
+//! said where it matters.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, with the reason"
+)]
+
+mod server;
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
+use onlay_ecr::{Ecr, EcrOptions, load_aws_configuration};
+use onlay_registry::{Credential, Extension, Secret};
+
+use server::Moto;
+
+/// moto's own account.
+const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+
+fn ecr(endpoint: &str, create_repositories: bool) -> Ecr {
+    Ecr::new(EcrOptions {
+        aws: configuration(endpoint),
+        create_repositories,
+    })
+}
+
+fn configuration(endpoint: &str) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .http_client(http)
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .build()
+}
+
+fn token() -> Credential {
+    Credential::Password {
+        username: "AWS".to_owned(),
+        password: Secret::new("123456789012-auth-token"),
+    }
+}
+
+#[tokio::test]
+async fn one_token_serves_all_who_ask_even_if_it_claims_to_have_expired() {
+    let moto = Moto::start();
+    let ecr = Arc::new(ecr(moto.endpoint(), false));
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let ecr = Arc::clone(&ecr);
+            tokio::spawn(async move { ecr.credential(&HOST.parse().unwrap(), false).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap(), Some(token()));
+    }
+    assert_eq!(moto.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_asked_for_anew() {
+    let moto = Moto::start();
+    let ecr = ecr(moto.endpoint(), false);
+    let registry = HOST.parse().unwrap();
+    ecr.credential(&registry, false).await.unwrap();
+    assert_eq!(ecr.credential(&registry, true).await.unwrap(), Some(token()));
+    assert_eq!(moto.requests(), 2);
+}
+
+#[tokio::test]
+async fn each_region_has_a_token_of_its_own() {
+    let moto = Moto::start();
+    let ecr = ecr(moto.endpoint(), false);
+    for host in [HOST, "123456789012.dkr.ecr.eu-central-1.amazonaws.com", HOST] {
+        ecr.credential(&host.parse().unwrap(), false).await.unwrap();
+    }
+    assert_eq!(moto.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_is_created_once_under_any_parallelism() {
+    let moto = Moto::start();
+    let ecr = Arc::new(ecr(moto.endpoint(), true));
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let ecr = Arc::clone(&ecr);
+            tokio::spawn(async move {
+                ecr.ensure_repository(&HOST.parse().unwrap(), &"team/vault".parse().unwrap())
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(moto.requests(), 1);
+    assert_eq!(moto.repositories().await, ["team/vault"]);
+}
+
+#[tokio::test]
+async fn a_repository_that_exists_is_no_error() {
+    let moto = Moto::start();
+    let (registry, repository) = (HOST.parse().unwrap(), "vault".parse().unwrap());
+    for _ in 0..2 {
+        // A second run has no memory of the first.
+        ecr(moto.endpoint(), true)
+            .ensure_repository(&registry, &repository)
+            .await
+            .unwrap();
+    }
+    assert_eq!(moto.repositories().await, ["vault"]);
+}
+
+#[tokio::test]
+async fn nothing_is_created_unless_asked_for() {
+    let moto = Moto::start();
+    ecr(moto.endpoint(), false)
+        .ensure_repository(&HOST.parse().unwrap(), &"vault".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(moto.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_has_awss_own_words() {
+    // A name that ECR takes by now and moto does not (aws.md §1.4).
+    let moto = Moto::start();
+    let refused = ecr(moto.endpoint(), true)
+        .ensure_repository(&HOST.parse().unwrap(), &"a--b".parse().unwrap())
+        .await
+        .unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("CreateRepository in `eu-west-1`: InvalidParameterException: "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn other_registries_are_left_alone() {
+    let ecr = ecr("http://127.0.0.1:1", true);
+    let registry = "registry.example".parse().unwrap();
+    assert!(!ecr.matches(&registry));
+    assert_eq!(ecr.credential(&registry, false).await.unwrap(), None);
+    ecr.ensure_repository(&registry, &"a".parse().unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn no_answer_is_an_error_that_says_why() {
+    let mut ecr = EcrOptions {
+        aws: configuration("http://127.0.0.1:1"),
+        create_repositories: false,
+    };
+    ecr.aws = ecr
+        .aws
+        .into_builder()
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .build();
+    let failed = Ecr::new(ecr)
+        .credential(&HOST.parse().unwrap(), false)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failed.to_string(),
+        "GetAuthorizationToken in `eu-west-1` got no answer"
+    );
+    let source = std::error::Error::source(&failed).expect("the reason is kept");
+    let mut words = source.to_string();
+    let mut below = source.source();
+    while let Some(error) = below {
+        words.push_str(&error.to_string());
+        below = error.source();
+    }
+    assert!(words.contains("refused"), "{words}");
+}
+
+#[tokio::test]
+async fn the_configuration_always_has_a_region_and_a_clock() {
+    let aws = load_aws_configuration().await;
+    assert!(aws.region().is_some() && aws.time_source().is_some());
+}
