@@ -10,6 +10,10 @@
     clippy::panic,
     reason = "a test that cannot go on fails"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests may look at the machine they run on"
+)]
 
 mod bad_input;
 mod config_only;

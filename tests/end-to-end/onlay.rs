@@ -9,36 +9,36 @@ use onlay_testkit::TestBase;
 use tempfile::TempDir;
 
 /// The three lines that people run Docker in a privileged project for.
-pub const VAULT: [&str; 3] = [
+pub(crate) const VAULT: [&str; 3] = [
     "RUN mkdir /etc/vault",
     "RUN chmod 777 /etc/vault",
     r#"VOLUME ["/etc/vault"]"#,
 ];
 
 /// A home of its own: cache, temporary files and whatever else a test needs.
-pub struct Home {
+pub(crate) struct Home {
     directory: TempDir,
     environment: BTreeMap<String, String>,
 }
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: TempDir::new().expect("a temporary directory"),
             environment: BTreeMap::new(),
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// Writes a file and gives its path as text.
-    pub fn write(&self, name: &str, content: &str) -> String {
+    pub(crate) fn write(&self, name: &str, content: &str) -> String {
         let path = self.join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).expect("a directory");
@@ -48,19 +48,19 @@ impl Home {
     }
 
     /// Sets a variable for every run.
-    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Writes the test base into a layout and gives its location.
-    pub fn test_base(&self, base: &TestBase) -> String {
+    pub(crate) fn test_base(&self, base: &TestBase) -> String {
         let layout = Layout::create(self.join("base"));
         base.write(&layout, "1");
         format!("oci:{}:1", self.join("base").display())
     }
 
-    pub fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+    pub(crate) fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_onlay"));
         command
             .args(arguments.iter().map(AsRef::as_ref))
@@ -73,12 +73,12 @@ impl Home {
         command
     }
 
-    pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Run {
+    pub(crate) fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Run {
         Run::of(self.command(arguments).output().expect("onlay runs"))
     }
 
     /// `onlay apply` of the vault's lines, which must succeed.
-    pub fn apply_vault(&self, base: &str, more: &[&str]) -> Run {
+    pub(crate) fn apply_vault(&self, base: &str, more: &[&str]) -> Run {
         let arguments: Vec<&str> = ["apply", base]
             .into_iter()
             .chain(VAULT)
@@ -90,14 +90,14 @@ impl Home {
 
 /// What a run printed and how it ended.
 #[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -106,14 +106,14 @@ impl Run {
     }
 
     #[track_caller]
-    pub fn success(self) -> Self {
+    pub(crate) fn success(self) -> Self {
         assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
         self
     }
 
     /// The digest at the end of each line of standard output.
     #[track_caller]
-    pub fn digests(&self) -> Vec<String> {
+    pub(crate) fn digests(&self) -> Vec<String> {
         let digest = |line: &str| {
             line.rsplit_once('@')
                 .map_or(line, |(_, digest)| digest)
@@ -129,7 +129,7 @@ impl Run {
     }
 
     #[track_caller]
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let [digest] = <[String; 1]>::try_from(self.digests()).expect("one line");
         digest
     }

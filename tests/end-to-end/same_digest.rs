@@ -54,9 +54,9 @@ fn under_every_condition() {
     open(home.path());
     open(elsewhere.path());
     let mut other_user = Command::new("sh");
-    let script = format!("umask 077; exec \"$0\" \"$@\"");
+    let script = "umask 077; exec \"$0\" \"$@\"";
     other_user
-        .args(["-c", &script, env!("CARGO_BIN_EXE_onlay")])
+        .args(["-c", script, env!("CARGO_BIN_EXE_onlay")])
         .args(&apply)
         .env_clear()
         .current_dir("/");

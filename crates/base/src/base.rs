@@ -23,7 +23,7 @@ impl Base {
     ///
     /// # Errors
     /// It is not there, or is no image.
-    pub async fn resolve(client: &Client, location: &Location) -> Result<Self, BaseError> {
+    pub(crate) async fn resolve(client: &Client, location: &Location) -> Result<Self, BaseError> {
         let name = location.to_string();
         let failed = |source: SourceError| BaseError::Resolve {
             name: name.clone(),
@@ -106,10 +106,29 @@ impl Base {
         }
     }
 
+    /// Reads manifest and configuration of the image that serves one platform best.
+    ///
+    /// # Errors
+    /// There is none, or a document is damaged.
+    pub async fn platform(&self, wanted: &Platform) -> Result<BaseImage, BaseError> {
+        let selection = PlatformSelection::Only(vec![wanted.clone()]);
+        let missing = || BaseError::NoPlatform {
+            name: self.name.clone(),
+            wanted: wanted.to_string(),
+            offered: "none".to_owned(),
+        };
+        self.platforms(&selection)
+            .await?
+            .into_iter()
+            .next()
+            .ok_or_else(missing)
+    }
+
     /// The platforms on offer, as an index lists them.
     fn offered(index: &Index) -> Vec<(&Descriptor, Platform)> {
         let image = |entry| match Index::kind(entry) {
-            IndexEntryKind::Image(platform) => Some((entry, platform)),
+            // As the publisher spells it: an edited index says the same.
+            IndexEntryKind::Image(normalised) => Some((entry, entry.platform.clone().unwrap_or(normalised))),
             IndexEntryKind::Attestation | IndexEntryKind::Nested | IndexEntryKind::Unknown => None,
         };
         index.manifests().iter().filter_map(image).collect()
@@ -183,7 +202,10 @@ impl Base {
     }
 
     fn no_platform(&self, wanted: &str, offered: &[(&Descriptor, Platform)]) -> BaseError {
-        let offered: Vec<String> = offered.iter().map(|(_, platform)| platform.to_string()).collect();
+        let offered: Vec<String> = offered
+            .iter()
+            .map(|(_, platform)| platform.clone().normalised().to_string())
+            .collect();
         let offered = if offered.is_empty() {
             "none".to_owned()
         } else {

@@ -1,7 +1,7 @@
 //! What is known of a base image, read only as far as somebody asks.
 //!
 //! - [`ImageSource`] is where a base's documents and blobs come from: a repository of a registry, or a store on disk.
-//! - [`Base`] is an image or index found there; [`Base::platforms`] gives the images that are wanted, each a
+//! - [`Bases`] finds a [`Base`] there, an image or index, once in a run; [`Base::platforms`] gives the images that are wanted, each a
 //!   [`BaseImage`] of manifest and configuration. Instructions that only change the configuration need no more.
 //! - [`LayerStack`] reads listings of a base image's layers, topmost first, until a question about its files is
 //!   answered. Listings are kept in the local cache by diff id, and read once however many platforms ask.
@@ -10,6 +10,7 @@
 //! It deliberately never unpacks a layer and never reads a byte that was not asked for.
 
 mod base;
+mod bases;
 mod files;
 mod image;
 mod listings;
@@ -17,6 +18,7 @@ mod source;
 mod stack;
 
 pub use base::{Base, BaseError};
+pub use bases::Bases;
 pub use files::{BaseFiles, FilesError};
 pub use image::BaseImage;
 pub use listings::{ListedFrom, Listings, ListingsError};

@@ -1,15 +1,10 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use futures_util::future::try_join_all;
-use onlay_base::{Base, BaseError, BaseImage, ImageSource, LayerStack, Listings};
+use onlay_base::{Base, BaseError, BaseImage, Bases, ImageSource, LayerStack, Listings};
 use onlay_dockerfile::{Diagnostics, Instruction, Located, SourceFile, parse_instructions};
 use onlay_image::{Image, ImageError};
 use onlay_layer::Tree;
 use onlay_oci::{Platform, PlatformSelection};
-use onlay_registry::Client;
 use onlay_store::Location;
-use tokio::sync::{Mutex, OnceCell};
 
 use crate::built::{AssembleError, Built, Edited};
 use crate::recipe::{Plan, PlanPlatforms, PlannedBase, Recipe, RecipeError};
@@ -22,8 +17,8 @@ use crate::{BuildEvent, BuildOptions, Events, Platforms};
 /// What a build reads through.
 #[derive(Clone)]
 pub struct Builder {
-    /// Registries.
-    pub client: Client,
+    /// Bases.
+    pub bases: Bases,
     /// Listings of layers.
     pub listings: Listings,
     /// Where events go.
@@ -49,14 +44,13 @@ impl Builder {
             refuse_unsupported(plan.stages.iter().flatten())?;
             Ok::<_, BuildError>(plan)
         };
-        let bases = Bases::new(&self.client);
         let first = plan(options.platforms.guess(&options.build_platform))?;
-        let targets = self.targets(&bases, &first, options).await?;
+        let targets = self.targets(&first, options).await?;
         let images = targets.into_iter().map(|target| {
-            let (bases, plan) = (&bases, &plan);
+            let plan = &plan;
             async move {
-                let platform_plan = plan(&target)?;
-                self.image(bases, platform_plan, target, options).await
+                let platform_plan = plan(&target.platform)?;
+                self.image(platform_plan, target, options).await
             }
         });
         let images = try_join_all(images).await?;
@@ -64,12 +58,7 @@ impl Builder {
     }
 
     /// The platforms that are built, in the base's order.
-    async fn targets(
-        &self,
-        bases: &Bases<'_>,
-        plan: &Plan,
-        options: &BuildOptions,
-    ) -> Result<Vec<Platform>, BuildError> {
+    async fn targets(&self, plan: &Plan, options: &BuildOptions) -> Result<Vec<Target>, BuildError> {
         let PlannedBase::Image {
             location,
             platform: None,
@@ -77,39 +66,45 @@ impl Builder {
         else {
             return options.platforms.without_base();
         };
-        let base = bases.resolve(location).await?;
+        let base = self.bases.resolve(location).await?;
         let images = base.platforms(&options.platforms.selection(&base)).await?;
-        let platforms: Vec<Platform> = images.into_iter().map(|image| image.platform).collect();
-        if let (Platforms::Host(host), [only]) = (&options.platforms, &platforms[..])
-            && host.rank(only).is_none()
-        {
-            let message = format!("`{}` is for {only}, this machine is {host}", base.name());
-            self.events.send(BuildEvent::Warning(message));
-        }
         if base.attestations() > 0 {
-            let message = format!(
+            self.warn(format!(
                 "{} attestations of `{}` speak of the image as it was, and are left out",
                 base.attestations(),
                 base.name()
-            );
-            self.events.send(BuildEvent::Warning(message));
+            ));
+        }
+        if let (Platforms::Host(host), [only]) = (&options.platforms, &images[..])
+            && host.rank(&only.platform).is_none()
+        {
+            let platform = only.platform.clone().normalised();
+            self.warn(format!(
+                "`{}` is for {platform}, this machine is {host}",
+                base.name()
+            ));
         }
         self.events.send(BuildEvent::Base {
             name: base.name().to_owned(),
             digest: base.digest(),
-            platforms: platforms.clone(),
+            platforms: images
+                .iter()
+                .map(|image| image.platform.clone().normalised())
+                .collect(),
         });
-        Ok(platforms)
+        let found = |image: BaseImage| Target {
+            platform: image.platform.clone(),
+            found: Some((location.clone(), image)),
+        };
+        Ok(images.into_iter().map(found).collect())
     }
 
-    async fn image(
-        &self,
-        bases: &Bases<'_>,
-        plan: Plan,
-        target: Platform,
-        options: &BuildOptions,
-    ) -> Result<Edited, BuildError> {
-        let (base, image) = self.start(bases, &plan.base, &target, options).await?;
+    fn warn(&self, message: String) {
+        self.events.send(BuildEvent::Warning(message));
+    }
+
+    async fn image(&self, plan: Plan, target: Target, options: &BuildOptions) -> Result<Edited, BuildError> {
+        let (base, image) = self.start(&plan.base, &target, options).await?;
         let stack = base
             .as_ref()
             .map(|(source, image)| LayerStack::new(source.clone(), self.listings.clone(), image));
@@ -135,7 +130,7 @@ impl Builder {
         }
         let image = stage.image.with_unrecorded_labels(&options.labels)?;
         Ok(Edited {
-            platform: target,
+            platform: target.platform,
             base: stage.base,
             image,
             made: stage.made,
@@ -144,25 +139,31 @@ impl Builder {
 
     async fn start(
         &self,
-        bases: &Bases<'_>,
         planned: &PlannedBase,
-        target: &Platform,
+        target: &Target,
         options: &BuildOptions,
     ) -> Result<(Option<(ImageSource, BaseImage)>, Image), BuildError> {
         let PlannedBase::Image { location, platform } = planned else {
-            return Ok((None, Image::scratch(target, options.time)?));
+            return Ok((None, Image::scratch(&target.platform, options.time)?));
         };
-        let base = bases.resolve(location).await?;
-        let wanted = platform.clone().unwrap_or_else(|| target.clone());
-        let images = base.platforms(&PlatformSelection::Only(vec![wanted])).await?;
-        let Some(found) = images.into_iter().next() else {
-            return Err(BuildError::NoPlatform {
-                platform: target.clone(),
-            });
+        let base = self.bases.resolve(location).await?;
+        let found = match &target.found {
+            Some((known, image)) if known == location && platform.is_none() => image.clone(),
+            _ => {
+                let wanted = platform.clone().unwrap_or_else(|| target.platform.clone());
+                base.platform(&wanted).await?
+            }
         };
         let image = Image::from_base(found.manifest.clone(), found.configuration.clone(), options.time)?;
         Ok((Some((base.source().clone(), found)), image))
     }
+}
+
+/// A platform that is built.
+struct Target {
+    platform: Platform,
+    /// The image that it starts from, if finding the platform found that too.
+    found: Option<(Location, BaseImage)>,
 }
 
 impl StageBuild<'_> {
@@ -199,41 +200,16 @@ impl Platforms {
     }
 
     /// The platforms where the base does not tell: on scratch, or where FROM names one.
-    fn without_base(&self) -> Result<Vec<Platform>, BuildError> {
+    fn without_base(&self) -> Result<Vec<Target>, BuildError> {
+        let target = |platform: &Platform| Target {
+            platform: platform.clone(),
+            found: None,
+        };
         match self {
-            Self::Selected(PlatformSelection::Only(platforms)) => Ok(platforms.clone()),
+            Self::Selected(PlatformSelection::Only(platforms)) => Ok(platforms.iter().map(target).collect()),
             Self::Selected(PlatformSelection::All) => Err(BuildError::AllOfNothing),
-            Self::Host(host) => Ok(vec![host.clone()]),
+            Self::Host(host) => Ok(vec![target(host)]),
         }
-    }
-}
-
-/// The bases of a build, each resolved once.
-struct Bases<'a> {
-    client: &'a Client,
-    resolved: Mutex<BTreeMap<String, Arc<OnceCell<Base>>>>,
-}
-
-impl<'a> Bases<'a> {
-    fn new(client: &'a Client) -> Self {
-        Self {
-            client,
-            resolved: Mutex::default(),
-        }
-    }
-
-    async fn resolve(&self, location: &Location) -> Result<Base, BuildError> {
-        let cell = self
-            .resolved
-            .lock()
-            .await
-            .entry(location.to_string())
-            .or_default()
-            .clone();
-        let base = cell
-            .get_or_try_init(|| Base::resolve(self.client, location))
-            .await?;
-        Ok(base.clone())
     }
 }
 
@@ -259,12 +235,6 @@ pub enum BuildError {
     /// The images of the platforms could not be put together.
     #[error("the image could not be made")]
     Assemble(#[from] AssembleError),
-    /// The base has no image for a platform.
-    #[error("the base has no image for {platform}")]
-    NoPlatform {
-        /// The platform.
-        platform: Platform,
-    },
     /// `--platform all` on nothing.
     #[error("`all` platforms of `scratch` are none; name them, such as `linux/amd64,linux/arm64`")]
     AllOfNothing,

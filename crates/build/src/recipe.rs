@@ -258,7 +258,10 @@ enum Start {
 ///
 /// Source: Dockerfile reference, "Automatic platform ARGs in the global scope"; dockerfile.md §1.6.
 fn predefined(platforms: PlanPlatforms<'_>, stage: &str) -> BTreeMap<String, String> {
-    let PlanPlatforms { build, target } = platforms;
+    let (build, target) = (
+        platforms.build.clone().normalised(),
+        platforms.target.clone().normalised(),
+    );
     let of = |prefix: &str, platform: &Platform| {
         let version = platform.os_version.clone().unwrap_or_default();
         [
@@ -273,9 +276,9 @@ fn predefined(platforms: PlanPlatforms<'_>, stage: &str) -> BTreeMap<String, Str
         ]
     };
     let stage = [("TARGETSTAGE".to_owned(), stage.to_owned())];
-    of("BUILD", build)
+    of("BUILD", &build)
         .into_iter()
-        .chain(of("TARGET", target))
+        .chain(of("TARGET", &target))
         .chain(stage)
         .collect()
 }

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use onlay_base::{BaseError, SourceError};
-use onlay_build::{BuildError, RecipeError};
+use onlay_build::{BuildError, RecipeError, StepError};
 use onlay_dockerfile::Diagnostics;
-use onlay_oci::ReferenceError;
+use onlay_push::PushFailure;
 use onlay_registry::RegistryError;
 
 use crate::exit_code;
@@ -23,7 +23,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 fn render(error: &anyhow::Error) -> String {
     // Diagnostics are whole blocks of their own, with place and hint.
-    if let Some(diagnostics) = find::<Diagnostics>(error) {
+    if let Some(diagnostics) = diagnostics(error) {
         return diagnostics.render();
     }
     let mut text = format!("error: {error}");
@@ -47,7 +47,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let known_before_io = find::<Usage>(error).is_some()
         || error.downcast_ref::<Diagnostics>().is_some()
         || matches!(
-            find::<BuildError>(error),
+            error.downcast_ref::<BuildError>(),
             Some(BuildError::Recipe(_) | BuildError::Lines(_) | BuildError::AllOfNothing)
         );
     if known_before_io {
@@ -61,26 +61,47 @@ fn find<T: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&T> {
     error.chain().find_map(|cause| cause.downcast_ref::<T>())
 }
 
+/// What is wrong with lines, wherever it was found.
+fn diagnostics(error: &anyhow::Error) -> Option<&Diagnostics> {
+    if let Some(diagnostics) = error.downcast_ref() {
+        return Some(diagnostics);
+    }
+    match error.downcast_ref::<BuildError>()? {
+        BuildError::Lines(diagnostics)
+        | BuildError::Recipe(RecipeError::Diagnostics(diagnostics))
+        | BuildError::Step(StepError::Lines(diagnostics)) => Some(diagnostics),
+        _ => None,
+    }
+}
+
+/// What a registry said, wherever it was asked. Errors that show their cause as their own hide it from the chain, so
+/// those are looked into.
+fn registry_error(error: &anyhow::Error) -> Option<&RegistryError> {
+    error.chain().find_map(|cause| {
+        if let Some(SourceError::Registry(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        if let Some(PushFailure::Registry(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        cause.downcast_ref()
+    })
+}
+
 fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(RecipeError::Target {
-        suggestion: Some(name),
-        ..
-    }) = find(error)
-    {
-        return Some(format!("did you mean `{name}`?"));
+    match error.downcast_ref::<BuildError>() {
+        Some(BuildError::Recipe(RecipeError::Target {
+            suggestion: Some(name),
+            ..
+        })) => {
+            return Some(format!("did you mean `{name}`?"));
+        }
+        Some(BuildError::Base(BaseError::NoPlatform { .. })) => {
+            return Some("choose with `--platform`".to_owned());
+        }
+        _ => {}
     }
-    if let Some(ReferenceError::NoRegistry { text }) = find(error) {
-        return Some(format!(
-            "write the host in front, such as `registry.example/{text}`; `docker.io/{text}` is Docker Hub"
-        ));
-    }
-    if let Some(BaseError::NoPlatform { .. }) = find(error) {
-        return Some("choose with `--platform`".to_owned());
-    }
-    if let Some(SourceError::Registry(error)) = find(error) {
-        return registry_hint(error);
-    }
-    registry_hint(find::<RegistryError>(error)?)
+    registry_hint(registry_error(error)?)
 }
 
 fn registry_hint(error: &RegistryError) -> Option<String> {

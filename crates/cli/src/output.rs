@@ -44,7 +44,7 @@ fn image(image: &onlay_build::BuiltImage) -> Value {
         .iter()
         .map(|(layer, _)| json!({ "digest": layer.digest.to_string(), "size": layer.size }));
     json!({
-        "platform": image.platform.to_string(),
+        "platform": image.platform.clone().normalised().to_string(),
         "digest": image.image.manifest.descriptor().digest.to_string(),
         "config": image.image.manifest.config().digest.to_string(),
         "newLayers": made.collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use onlay_base::ImageSource;
+use onlay_base::{Bases, ImageSource};
 use onlay_build::{BuildOptions, Builder, Built, Platforms, Recipe};
 use onlay_layer::CompressionOptions;
 use onlay_oci::{Digest, Document, MediaType};
@@ -40,7 +40,7 @@ pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let progress = Progress::new(&request.work);
     let session = Session::start(&request.registry, &request.work).await?;
     let builder = Builder {
-        client: session.client.clone(),
+        bases: Bases::new(session.client.clone()),
         listings: session.listings.clone(),
         events: progress.events(),
     };

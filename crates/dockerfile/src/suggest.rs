@@ -1,7 +1,8 @@
 /// Words that differ by this many edits or more are not what the user meant; BuildKit draws the line here too.
 const TOO_FAR: usize = 3;
 
-/// Finds the candidate nearest to a misspelt word: fewer than three insertions, deletions or replacements away.
+/// Finds the candidate nearest to a misspelt word: fewer than three insertions, deletions, replacements
+/// or swaps of neighbours away.
 ///
 /// The first of several equally near candidates wins. A candidate equal to the word is no suggestion: then spelling
 /// was not the mistake.
@@ -22,27 +23,30 @@ pub(crate) fn hint<'a>(
     did_you_mean(word, candidates).map(|candidate| format!("did you mean `{prefix}{candidate}`?"))
 }
 
-/// The Levenshtein distance, or [`TOO_FAR`] where the lengths alone say that it is no less.
+/// The number of edits between two words, where swapping two neighbours is one edit (optimal string alignment): `RNU` is
+/// nearer to `RUN` than to `ENV`. [`TOO_FAR`] where the lengths alone say that it is no less.
 fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    if left.chars().count().abs_diff(right.len()) >= TOO_FAR {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    if left.len().abs_diff(right.len()) >= TOO_FAR {
         return TOO_FAR;
     }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, from) in left.chars().enumerate() {
-        let mut diagonal = line;
-        let mut before = line + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&right) {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = *cell;
-            before = replaced.min(diagonal + 1).min(before + 1);
-            *cell = before;
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.iter().enumerate() {
+        let mut row = vec![line + 1];
+        for (column, to) in right.iter().enumerate() {
+            let replaced = above[column] + usize::from(from != to);
+            let nearest = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            let swapped = line > 0 && column > 0 && *from == right[column - 1] && left[line - 1] == *to;
+            row.push(if swapped {
+                nearest.min(before[column - 1] + 1)
+            } else {
+                nearest
+            });
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row.last()
-        .copied()
-        .unwrap_or_default()
-        .max(left.chars().count() * usize::from(right.is_empty()))
+    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub fn common_family<'a>(images: impl IntoIterator<Item = &'a Image>, is_annotat
 
 /// Puts images together: one is its own manifest, several are an index in the order given.
 ///
-/// The platforms are those of the base's index, which says more than a configuration does (`os.version`); they are
-/// normalised. `annotations` are the index's own.
+/// The platforms are those of the base's index, which says more than a configuration does (`os.version`), as they stand
+/// there. `annotations` are the index's own.
 ///
 /// # Errors
 /// No image, images of both families, or annotations where there is no index or the family has none.
@@ -55,7 +55,7 @@ pub fn assemble_index(
 
 fn describe(platform: &Platform, image: &FinishedImage) -> Descriptor {
     Descriptor {
-        platform: Some(platform.clone().normalised()),
+        platform: Some(platform.clone()),
         ..image.manifest.descriptor()
     }
 }

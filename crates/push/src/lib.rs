@@ -20,4 +20,4 @@ mod push;
 mod registry;
 
 pub use publication::{BlobOrigin, Publication, PublishedBlob};
-pub use push::{PushError, Pushed, Transfer, Transfers, push};
+pub use push::{PushError, PushFailure, Pushed, Transfer, Transfers, push};

@@ -43,6 +43,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long they may take where it has to digest what was sent; registries take minutes for large blobs.
 pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// How often one request gets other credentials: those that another request has got, new ones for all, and its own.
+const MAX_RENEWALS: u32 = 3;
+
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
 
@@ -64,13 +67,15 @@ impl Transport<'_> {
         let home = Origin::of(&self.client.endpoint(self.registry)?);
         let mut request = request;
         let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
+        let mut renewed: Option<HeaderValue> = None;
         loop {
             attempt += 1;
             let at_home = Origin::of(&request.url) == home;
-            let (authorization, generation) = match at_home {
+            let (known, generation) = match at_home {
                 true => self.authorization(&request.scope).await?,
                 false => (None, 0),
             };
+            let authorization = renewed.take().filter(|_| at_home).or(known);
             let response = match self.send_once(&request, authorization).await {
                 Ok(response) => response,
                 Err(error) if request.retries && attempt < ATTEMPTS => {
@@ -81,13 +86,19 @@ impl Transport<'_> {
                 Err(fault) => return Err(fault.into_error(&request, attempt)),
             };
             let status = response.status();
-            if at_home && renewals < 2 && is_refusal(status) {
+            if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
                 let (headers, body) = (response.headers().clone(), read_answer(response).await);
-                if !self
-                    .renew(&request.scope, status, &headers, &body, generation)
-                    .await?
-                {
-                    return Err(status_error(&request, status, &body));
+                let refusal = Refusal {
+                    status,
+                    headers,
+                    body,
+                    generation,
+                    renewals,
+                };
+                match self.renew(&request.scope, &refusal).await? {
+                    Renewal::Hopeless => return Err(status_error(&request, status, &refusal.body)),
+                    Renewal::Known => {}
+                    Renewal::Fresh(header) => renewed = Some(header),
                 }
                 renewals += 1;
                 attempt -= 1;
@@ -178,7 +189,7 @@ impl Transport<'_> {
             Some(Challenge::Bearer { realm, service, .. }) => match auth.token(scope) {
                 Some(token) => bearer(token),
                 None => {
-                    self.fetch_token(&mut auth, &realm, service.as_deref(), scope)
+                    self.fetch_token(&mut auth, &realm, service.as_deref(), scope, Sharing::All)
                         .await?
                 }
             },
@@ -186,44 +197,47 @@ impl Transport<'_> {
         Ok((header, generation))
     }
 
-    /// Learns from a refusal; tells whether the request is worth repeating.
-    async fn renew(
-        &self,
-        scope: &str,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-        generation: u64,
-    ) -> Result<bool, RegistryError> {
-        let expired = String::from_utf8_lossy(body).contains("authorization token has expired");
-        let challenge = Challenge::of(headers);
+    /// Learns from a refusal, and gets what the request may be repeated with.
+    async fn renew(&self, scope: &str, refusal: &Refusal) -> Result<Renewal, RegistryError> {
+        let expired = String::from_utf8_lossy(&refusal.body).contains("authorization token has expired");
         // 403 means "not you", except where ECR says that its token is too old (aws.md §1.3).
-        if status == StatusCode::FORBIDDEN && !expired {
-            return Ok(false);
+        if refusal.status == StatusCode::FORBIDDEN && !expired {
+            return Ok(Renewal::Hopeless);
         }
         let state = self.client.state(self.registry);
         let mut auth = state.auth.lock().await;
-        if auth.generation != generation {
-            return Ok(true);
+        if auth.generation != refusal.generation && refusal.renewals == 0 {
+            return Ok(Renewal::Known);
         }
         auth.generation += 1;
         auth.forget(scope);
         let knew_basic = auth.challenge == Some(Challenge::Basic);
-        if let Some(challenge) = challenge {
+        if let Some(challenge) = Challenge::of(&refusal.headers) {
             auth.challenge = Some(challenge);
         }
-        match auth.challenge.clone() {
-            None => Ok(false),
+        let header = match auth.challenge.clone() {
+            None => None,
             Some(Challenge::Basic) => {
                 // The same password again would be refused again; only an extension has fresh ones.
-                let credential = self.credential(knew_basic).await?;
-                Ok(credential.is_some() && (!knew_basic || self.client.extension(self.registry).is_some()))
+                let is_worth_it = !knew_basic || self.client.extension(self.registry).is_some();
+                self.credential(knew_basic)
+                    .await?
+                    .filter(|_| is_worth_it)
+                    .as_ref()
+                    .and_then(basic)
             }
-            Some(Challenge::Bearer { realm, service, .. }) => Ok(self
-                .fetch_token(&mut auth, &realm, service.as_deref(), scope)
-                .await?
-                .is_some()),
-        }
+            Some(Challenge::Bearer { realm, service, .. }) => {
+                // Where tokens die so early that requests use up each other's, this one gets its own.
+                let sharing = if refusal.renewals < 2 {
+                    Sharing::All
+                } else {
+                    Sharing::None
+                };
+                self.fetch_token(&mut auth, &realm, service.as_deref(), scope, sharing)
+                    .await?
+            }
+        };
+        Ok(header.map_or(Renewal::Hopeless, Renewal::Fresh))
     }
 
     async fn credential(&self, renew: bool) -> Result<Option<Credential>, RegistryError> {
@@ -257,6 +271,7 @@ impl Transport<'_> {
         realm: &str,
         service: Option<&str>,
         scope: &str,
+        sharing: Sharing,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let endpoint = self.client.endpoint(self.registry)?;
         let realm = endpoint
@@ -310,8 +325,39 @@ impl Transport<'_> {
         };
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| missing())?;
         let token = auth.keep(scope, answer).ok_or_else(missing)?;
+        if sharing == Sharing::None {
+            auth.forget(scope);
+        }
         Ok(bearer(&token))
     }
+}
+
+/// A registry's refusal, as far as something can be learnt from it.
+struct Refusal {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    /// How often credentials had been renewed when the request was sent.
+    generation: u64,
+    /// How often this request was repeated for it.
+    renewals: u32,
+}
+
+/// What a refused request may be repeated with.
+enum Renewal {
+    /// Nothing else.
+    Hopeless,
+    /// What another request has got meanwhile.
+    Known,
+    /// A header of its own.
+    Fresh(HeaderValue),
+}
+
+/// Who may use a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    All,
+    None,
 }
 
 /// Turns an answer that is not wanted into an error with the registry's words.
