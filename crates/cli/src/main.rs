@@ -8,6 +8,7 @@
 
 mod arguments;
 mod commands;
+mod ecr;
 mod environment;
 mod exit_code;
 mod explain;

@@ -38,7 +38,7 @@ pub(crate) struct Request {
 pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let options = request.build_options()?;
     let progress = Progress::new(&request.work);
-    let session = Session::start(&request.registry, &request.work).await?;
+    let session = Session::start(&request.registry, &request.work)?;
     let builder = Builder {
         bases: Bases::new(session.client.clone()),
         listings: session.listings.clone(),

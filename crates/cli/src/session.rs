@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onlay_base::Listings;
-use onlay_registry::{Client, ClientOptions, Extension, Keychain};
+use onlay_registry::{Client, ClientOptions, Keychain};
 use onlay_store::Cache;
 
+use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
 use crate::options::{RegistryOptions, WorkOptions};
@@ -19,13 +20,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sets up what the options and the environment say; nothing is sent yet.
-    pub(crate) async fn start(registry: &RegistryOptions, work: &WorkOptions) -> anyhow::Result<Self> {
+    pub(crate) fn start(registry: &RegistryOptions, work: &WorkOptions) -> anyhow::Result<Self> {
         let options = ClientOptions {
             insecure_registries: registry.insecure_registry.iter().cloned().collect(),
             tls_registries: registry.tls.iter().cloned().collect(),
             endpoints: endpoints(&registry.registry_endpoint)?,
             keychain: keychain()?,
-            extensions: extensions(registry).await,
+            extensions: vec![Arc::new(EcrOnDemand::new(registry.ecr_create_repository))],
             ..ClientOptions::default()
         };
         let client = Client::new(options)?;
@@ -92,8 +93,4 @@ fn is_absent(error: &std::io::Error) -> bool {
         error.kind(),
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
     )
-}
-
-async fn extensions(_options: &RegistryOptions) -> Vec<Arc<dyn Extension>> {
-    Vec::new()
 }
