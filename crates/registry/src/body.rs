@@ -11,6 +11,9 @@ use futures_util::{FutureExt, Stream, StreamExt};
 #[derive(Clone)]
 pub struct BlobBody(Arc<Open>);
 
+/// Bytes at hand go out in pieces of this size: whether they move shows only between pieces.
+const PIECE_SIZE: usize = 128 * 1024;
+
 type Pieces = BoxStream<'static, io::Result<Bytes>>;
 type Open = dyn Fn() -> BoxFuture<'static, io::Result<Pieces>> + Send + Sync;
 
@@ -18,8 +21,11 @@ impl BlobBody {
     /// Bytes at hand.
     pub fn from_bytes(bytes: Bytes) -> Self {
         Self::from_stream(move || {
-            let bytes = bytes.clone();
-            async move { Ok(stream::iter([Ok(bytes)])) }
+            let starts = (0..bytes.len()).step_by(PIECE_SIZE);
+            let pieces: Vec<_> = starts
+                .map(|start| Ok(bytes.slice(start..bytes.len().min(start + PIECE_SIZE))))
+                .collect();
+            async move { Ok(stream::iter(pieces)) }
         })
     }
 

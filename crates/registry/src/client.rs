@@ -3,11 +3,12 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use onlay_oci::{Registry, Repository};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::auth::AuthState;
-use crate::origin::default_endpoint;
+use crate::gate::Gate;
+use crate::origin::{GuardedResolver, default_endpoint};
 use crate::{Counters, Extension, Keychain, RegistryError, RepositoryClient};
 
 /// How registries are reached.
@@ -40,9 +41,6 @@ impl Default for ClientOptions {
     }
 }
 
-/// How many requests to one registry wait for an answer at a time.
-const PARALLEL_REQUESTS: usize = 12;
-
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,7 +62,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct RegistryState {
     pub(crate) auth: Mutex<AuthState>,
-    pub(crate) permits: Semaphore,
+    pub(crate) gate: Gate,
 }
 
 impl Client {
@@ -79,6 +77,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             // Redirects are followed here, where credentials can be kept back.
             .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(GuardedResolver)
             .build()?;
         let registries = Lock::default();
         let shared = Shared {
@@ -126,7 +125,7 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner);
         let fresh = || RegistryState {
             auth: Mutex::default(),
-            permits: Semaphore::new(PARALLEL_REQUESTS),
+            gate: Gate::default(),
         };
         registries
             .entry(registry.clone())

@@ -177,6 +177,11 @@ impl RegistryError {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Tells whether the connection failed, not the registry's answer.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Transport { .. } | Self::Timeout { .. })
+    }
+
     /// Tells whether the registry wants other credentials, or more rights.
     pub fn is_unauthorized(&self) -> bool {
         let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];

@@ -1,6 +1,8 @@
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use onlay_oci::Registry;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// Scheme, host and port: what a credential is good for.
@@ -43,6 +45,10 @@ pub(crate) fn is_forbidden(url: &Url) -> bool {
         Some(Host::Domain(name)) => return name.eq_ignore_ascii_case("metadata.google.internal"),
         None => return true,
     };
+    is_forbidden_address(address)
+}
+
+fn is_forbidden_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local() || address.is_unspecified() || address.is_broadcast(),
         IpAddr::V6(address) => {
@@ -53,6 +59,27 @@ pub(crate) fn is_forbidden(url: &Url) -> bool {
             let aws = address.segments()[..2] == [0xfd00, 0x0ec2];
             mapped || aws || address.is_unicast_link_local() || address.is_unspecified()
         }
+    }
+}
+
+/// Resolves names, but not to forbidden addresses: a name that a registry leads to may stand for one of them. It is the
+/// same look-up that the connection uses, so that the answer cannot change in between.
+pub(crate) struct GuardedResolver;
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> = found
+                .into_iter()
+                .filter(|address| !is_forbidden_address(address.ip()))
+                .collect();
+            if allowed.is_empty() {
+                let message = format!("`{}` has no address that may be asked", name.as_str());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderVal
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{Body, LONG_PATIENCE, PATIENCE, Request, Transport, expect, place};
 use crate::{BlobStream, Client, RegistryError};
 
@@ -105,12 +106,17 @@ impl RepositoryClient {
     /// It is not there, larger than 4 MiB, no manifest, or not what its digest says.
     pub async fn pull_manifest(&self, identifier: &str) -> Result<(Document, Descriptor), RegistryError> {
         let request = self.manifest_request(Method::GET, identifier)?;
-        let (method, url) = (request.method.clone(), request.url.clone());
-        let response = self.transport().send(request).await?;
-        let response = expect((&method, &url), response, &[StatusCode::OK]).await?;
-        let announced = header_digest(&response);
-        let media_type = content_type(&response);
-        let bytes = self.read_small(&url, response, MAX_MANIFEST_SIZE).await?;
+        let url = request.url.clone();
+        let mut attempt = 1;
+        let (announced, media_type, bytes) = loop {
+            match self.read_manifest(request.clone()).await {
+                Err(error) if error.is_interruption() && attempt < ATTEMPTS => {
+                    tokio::time::sleep(pause(attempt)).await;
+                    attempt += 1;
+                }
+                read => break read?,
+            }
+        };
         for expected in [identifier.parse::<Digest>().ok(), announced]
             .into_iter()
             .flatten()
@@ -124,6 +130,19 @@ impl RepositoryClient {
             })?;
         let descriptor = document.descriptor();
         Ok((document, descriptor))
+    }
+
+    /// One attempt, with what the headers say: digest and media type.
+    async fn read_manifest(
+        &self,
+        request: Request,
+    ) -> Result<(Option<Digest>, Option<MediaType>, Vec<u8>), RegistryError> {
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let response = self.transport().send(request).await?;
+        let response = expect((&method, &url), response, &[StatusCode::OK]).await?;
+        let (announced, media_type) = (header_digest(&response), content_type(&response));
+        let bytes = self.read_small(&url, response, MAX_MANIFEST_SIZE).await?;
+        Ok((announced, media_type, bytes))
     }
 
     /// Puts a manifest or index under a tag or its digest.
@@ -316,13 +335,11 @@ fn verify(place: &str, expected: &Digest, bytes: &[u8]) -> Result<(), RegistryEr
     })
 }
 
+/// What a HEAD describes, if it describes all of it; no manifest is empty.
 fn described(response: &Response) -> Option<Descriptor> {
     let digest = header_digest(response).filter(|digest| digest.algorithm() == Algorithm::Sha256)?;
-    Some(Descriptor::new(
-        content_type(response)?,
-        digest,
-        content_length(response).unwrap_or(0),
-    ))
+    let size = content_length(response).filter(|size| *size > 0)?;
+    Some(Descriptor::new(content_type(response)?, digest, size))
 }
 
 fn header_digest(response: &Response) -> Option<Digest> {

@@ -12,6 +12,7 @@ use url::Url;
 use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
 use crate::error::words;
 use crate::origin::{Origin, is_forbidden};
+use crate::outgoing::{Outgoing, Watch};
 use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, is_retryable, pause, retry_after};
 use crate::{BlobBody, Client, Credential, RegistryError, Secret};
 
@@ -89,6 +90,7 @@ impl Transport<'_> {
             if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
                 let (headers, body) = (response.headers().clone(), read_answer(response).await);
                 let refusal = Refusal {
+                    method: request.method.clone(),
                     status,
                     headers,
                     body,
@@ -129,7 +131,11 @@ impl Transport<'_> {
                 });
             }
             drop(response);
-            tokio::time::sleep(wait.unwrap_or_else(|| pause(attempt))).await;
+            match wait {
+                // The next attempt waits at the gate, and so does everybody else.
+                Some(wait) => self.client.state(self.registry).gate.close_for(wait),
+                None => tokio::time::sleep(pause(attempt)).await,
+            }
         }
     }
 
@@ -139,8 +145,8 @@ impl Transport<'_> {
         authorization: Option<HeaderValue>,
     ) -> Result<Response, Fault> {
         let state = self.client.state(self.registry);
-        // The semaphore is never closed.
-        let _permit = state.permits.acquire().await.ok();
+        let _permit = state.gate.pass(matches!(request.body, Body::Stream { .. })).await;
+        let mut watch = None;
         let mut builder = self
             .client
             .http()
@@ -164,17 +170,22 @@ impl Transport<'_> {
                         client.counters().add_sent(piece.len());
                     }
                 });
+                let (outgoing, watched) = Outgoing::new(counted.boxed(), *size);
+                watch = Some(watched);
                 // Without a length the body would go out in chunks, which not every registry takes.
                 builder
                     .header(CONTENT_LENGTH, *size)
-                    .body(reqwest::Body::wrap_stream(counted))
+                    .body(reqwest::Body::wrap_stream(outgoing))
             }
         };
         self.client.counters().add_request();
-        match tokio::time::timeout(request.patience, builder.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Fault::Transport(error.without_url())),
-            Err(_) => Err(Fault::Timeout),
+        let idle = self.client.options().idle_timeout;
+        tokio::select! {
+            response = builder.send() => response.map_err(|error| {
+                let failure = watch.as_ref().and_then(Watch::take_failure);
+                failure.map_or_else(|| Fault::Transport(error.without_url()), Fault::Body)
+            }),
+            limit = stalled(watch.as_ref(), idle, request.patience) => Err(Fault::Timeout(limit)),
         }
     }
 
@@ -199,9 +210,8 @@ impl Transport<'_> {
 
     /// Learns from a refusal, and gets what the request may be repeated with.
     async fn renew(&self, scope: &str, refusal: &Refusal) -> Result<Renewal, RegistryError> {
-        let expired = String::from_utf8_lossy(&refusal.body).contains("authorization token has expired");
         // 403 means "not you", except where ECR says that its token is too old (aws.md §1.3).
-        if refusal.status == StatusCode::FORBIDDEN && !expired {
+        if refusal.status == StatusCode::FORBIDDEN && !self.may_mean_expired(refusal) {
             return Ok(Renewal::Hopeless);
         }
         let state = self.client.state(self.registry);
@@ -238,6 +248,14 @@ impl Transport<'_> {
             }
         };
         Ok(header.map_or(Renewal::Hopeless, Renewal::Fresh))
+    }
+
+    /// ECR's words for a token that is too old. An answer to HEAD has no words, so there it may mean that once.
+    fn may_mean_expired(&self, refusal: &Refusal) -> bool {
+        let words = String::from_utf8_lossy(&refusal.body);
+        let wordless = refusal.method == Method::HEAD && refusal.renewals == 0;
+        words.contains("authorization token has expired")
+            || (wordless && self.client.extension(self.registry).is_some())
     }
 
     async fn credential(&self, renew: bool) -> Result<Option<Credential>, RegistryError> {
@@ -334,6 +352,7 @@ impl Transport<'_> {
 
 /// A registry's refusal, as far as something can be learnt from it.
 struct Refusal {
+    method: Method,
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -412,7 +431,8 @@ pub(crate) fn plain(method: Method, url: Url, headers: HeaderMap, body: Body) ->
 
 enum Fault {
     Transport(reqwest::Error),
-    Timeout,
+    /// Nothing moved for this long.
+    Timeout(Duration),
     Body(std::io::Error),
 }
 
@@ -426,13 +446,24 @@ impl Fault {
                 attempts,
                 source,
             },
-            Self::Timeout => RegistryError::Timeout {
+            Self::Timeout(limit) => RegistryError::Timeout {
                 method,
                 place,
-                limit: request.patience,
+                limit,
                 attempts,
             },
             Self::Body(source) => RegistryError::Body { place, source },
+        }
+    }
+}
+
+/// Ends when the registry has been waited for in vain, and tells for how long.
+async fn stalled(watch: Option<&Watch>, idle: Duration, patience: Duration) -> Duration {
+    match watch {
+        Some(watch) => watch.stalled(idle, patience).await,
+        None => {
+            tokio::time::sleep(patience).await;
+            patience
         }
     }
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use onlay_oci::{Descriptor, Digest, Repository};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
@@ -24,9 +22,6 @@ pub struct UploadSession {
     repository: RepositoryClient,
     location: Url,
 }
-
-/// Bytes a second below which an upload counts as standing still.
-const SLOWEST_LINK: u64 = 50_000;
 
 /// How many sessions an upload may take before it is given up.
 const SESSIONS: u32 = 4;
@@ -150,8 +145,8 @@ async fn put_once(
         body: body.clone(),
         size: descriptor.size,
     };
-    // The limit is on the answer; the bytes themselves may take as long as the slowest useful link does.
-    request.patience = LONG_PATIENCE + Duration::from_secs(descriptor.size / SLOWEST_LINK);
+    // The limit is on the answer; the bytes themselves may take as long as they move.
+    request.patience = LONG_PATIENCE;
     request.retries = false;
     let (method, url) = (request.method.clone(), request.url.clone());
     let response = repository.transport().send(request).await?;

@@ -1,0 +1,13 @@
+//! The client against a real registry, straight and behind a front that misbehaves. Assertions read the front's log.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, with the reason"
+)]
+
+mod case;
+mod credentials;
+mod reading;
+mod waiting;
+mod writing;
