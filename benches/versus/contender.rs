@@ -51,8 +51,6 @@ pub(crate) enum Role {
     OnlayConfigOnly,
     /// `docker build --no-cache` and push, with nothing cached.
     DockerCold,
-    /// `docker build --no-cache` and push, with the base pulled.
-    DockerWarm,
     /// `crane append`.
     Append,
     /// Any other.
@@ -125,7 +123,8 @@ impl Builder {
 /// What a program says of its version, in one line.
 fn version(program: &Path, argument: &str) -> Result<String> {
     let answer = succeed(Command::new(program).arg(argument)).context("not installed")?;
-    Ok(answer.lines().next().unwrap_or_default().to_owned())
+    let first = answer.lines().next().unwrap_or_default();
+    Ok(first.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn need_root() -> Result<()> {

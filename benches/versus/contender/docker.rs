@@ -142,7 +142,7 @@ impl Contender for Docker {
     fn role(&self) -> Role {
         match self.start {
             Start::Cold => Role::DockerCold,
-            Start::Warm => Role::DockerWarm,
+            Start::Warm => Role::Other,
         }
     }
 }
