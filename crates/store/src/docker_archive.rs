@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use onlay_oci::{
-    Algorithm, Compression, Descriptor, Digest, Digester, Family, ImageConfiguration, Manifest, MediaType,
-    Reference,
+    Algorithm, Compression, Descriptor, DiffId, Digest, Digester, Family, ImageConfiguration, Manifest,
+    MediaType, Reference,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{persist, temporary_file};
-use crate::member::Members;
+use crate::member::{MAGIC_LENGTH, Members, sniff};
 use crate::oci_archive::append;
+use crate::store::read_whole;
 use crate::verify::VerifyingReader;
 use crate::{Layout, StoreError};
 
 /// What `docker save` writes and `docker load` reads: a configuration, layers, and a list of images.
 ///
-/// There is no manifest in it, so one is made up, of Docker's family; its layers are the archive's, as they are stored.
+/// There is no manifest in it, so one is made up, of Docker's family (OCI's, if a layer is compressed with zstd, which
+/// Docker's has no name for); its layers are the archive's, as they are stored.
 ///
 /// Source: moby image/spec v1.2 "Combined Image JSON + Filesystem Changeset Format".
 #[derive(Debug)]
@@ -51,34 +53,24 @@ impl DockerArchive {
     pub fn open(file: &Path, name: Option<&Reference>) -> Result<Self, StoreError> {
         let members = Members::open(file)?;
         let images: Vec<Listed> =
-            serde_json::from_slice(&members.read(LIST)?).map_err(|_| StoreError::NotAnArchive {
+            serde_json::from_slice(&members.read(LIST)?).map_err(|source| StoreError::List {
                 path: file.to_owned(),
-                missing: LIST,
+                name: LIST,
+                source,
             })?;
         let image = choose(&images, name, file)?;
-        let missing = || StoreError::NotAnArchive {
-            path: file.to_owned(),
-            missing: "configuration",
-        };
-        let (mut reader, _) = members.member(&image.config)?.ok_or_else(missing)?;
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let configuration = ImageConfiguration::parse(bytes.clone()).map_err(|_| missing())?;
+        let bytes = members.read(&image.config)?;
+        let configuration = parse_configuration(&image.config, &bytes)?;
         let config = Descriptor::of(MediaType::Config(Family::Docker), &bytes);
         let mut names = HashMap::from([(config.digest.clone(), image.config.clone())]);
-        if image.layers.len() != configuration.diff_ids().len() {
-            return Err(StoreError::NotAnArchive {
-                path: file.to_owned(),
-                missing: "layer",
-            });
-        }
+        check_layer_count(&image.config, image.layers.len(), &configuration)?;
         let mut layers = Vec::new();
         for (name, diff_id) in image.layers.iter().zip(configuration.diff_ids()) {
-            let layer = describe(&members, name, diff_id.digest())?;
+            let layer = describe(&members, name, diff_id)?;
             names.insert(layer.digest.clone(), name.clone());
             layers.push(layer);
         }
-        let manifest = Manifest::assemble(None, Family::Docker, config, layers, &Default::default())
+        let manifest = Manifest::assemble(None, family(&layers), config, layers, &Default::default())
             .map_err(|source| StoreError::Index {
                 path: file.to_owned(),
                 source,
@@ -181,30 +173,75 @@ fn choose<'a>(images: &'a [Listed], name: Option<&Reference>, file: &Path) -> Re
     }
 }
 
-/// Describes a layer as it is stored; an uncompressed one has its diff id for a digest.
-fn describe(members: &Members, name: &str, diff_id: &Digest) -> Result<Descriptor, StoreError> {
+/// Describes a layer as it is stored; an uncompressed one has its diff id for a digest, a compressed one is read once,
+/// for its digest and to check what it unpacks to.
+fn describe(members: &Members, name: &str, diff_id: &DiffId) -> Result<Descriptor, StoreError> {
     let missing = || StoreError::NotAnArchive {
         path: members.file().to_owned(),
-        missing: "layer",
+        missing: name.to_owned(),
     };
-    let (mut reader, size) = members.member(name)?.ok_or_else(missing)?;
-    let mut magic = [0; 2];
-    let read = reader.read(&mut magic)?;
-    if magic[..read] != [0x1f, 0x8b] {
-        let media_type = MediaType::Layer(Family::Docker, Compression::None);
-        return Ok(Descriptor::new(media_type, diff_id.clone(), size));
+    let failed = |source| StoreError::Member {
+        path: members.file().to_owned(),
+        name: name.to_owned(),
+        source,
+    };
+    let (reader, size) = members.member(name)?.ok_or_else(missing)?;
+    let mut start = Vec::new();
+    reader.take(MAGIC_LENGTH).read_to_end(&mut start)?;
+    let compression = sniff(&start);
+    let media_type = MediaType::Layer(Family::Docker, compression);
+    if compression == Compression::None {
+        return Ok(Descriptor::new(media_type, diff_id.digest().clone(), size));
     }
-    let (mut reader, size) = members.member(name)?.ok_or_else(missing)?;
-    let mut digester = Digester::new(Algorithm::Sha256);
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => break,
-            count => digester.update(&buffer[..count]),
-        }
+    let (reader, _) = members.member(name)?.ok_or_else(missing)?;
+    let mut stored = HashingReader::new(reader);
+    let unpacked = decompressed(compression, Box::new(&mut stored)).and_then(digest_of);
+    check_diff_id(name, diff_id, unpacked.map_err(failed)?)?;
+    io::copy(&mut stored, &mut io::sink()).map_err(failed)?;
+    Ok(Descriptor::new(media_type, stored.finish(), size))
+}
+
+fn family(layers: &[Descriptor]) -> Family {
+    let is_zstd = |layer: &Descriptor| matches!(layer.media_type, MediaType::Layer(_, Compression::Zstd));
+    if layers.iter().any(is_zstd) {
+        Family::Oci
+    } else {
+        Family::Docker
     }
-    let media_type = MediaType::Layer(Family::Docker, Compression::Gzip);
-    Ok(Descriptor::new(media_type, digester.finish(), size))
+}
+
+fn parse_configuration(name: &str, bytes: &[u8]) -> Result<ImageConfiguration, StoreError> {
+    ImageConfiguration::parse(bytes).map_err(|source| StoreError::Configuration {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn check_layer_count(
+    name: &str,
+    layers: usize,
+    configuration: &ImageConfiguration,
+) -> Result<(), StoreError> {
+    let diff_ids = configuration.diff_ids().len();
+    if layers == diff_ids {
+        return Ok(());
+    }
+    Err(StoreError::LayerCount {
+        name: name.to_owned(),
+        layers,
+        diff_ids,
+    })
+}
+
+fn check_diff_id(name: &str, expected: &DiffId, found: Digest) -> Result<(), StoreError> {
+    if *expected.digest() == found {
+        return Ok(());
+    }
+    Err(StoreError::DiffId {
+        name: name.to_owned(),
+        expected: expected.clone(),
+        found: DiffId::new(found),
+    })
 }
 
 fn write_members(
@@ -213,28 +250,17 @@ fn write_members(
     name: Option<&Reference>,
     out: &mut impl Write,
 ) -> Result<(), StoreError> {
-    let config_name = format!("{}.json", image.config().digest.encoded());
-    let of = |descriptor: &Descriptor| {
-        let digest = descriptor.digest.clone();
-        move |source| StoreError::Blob {
-            digest: digest.clone(),
-            source,
-        }
-    };
-    append(
-        out,
-        &config_name,
-        image.config().size,
-        layout.open_blob(image.config())?,
-    )
-    .map_err(of(image.config()))?;
+    let config = image.config();
+    let bytes = read_whole(config, layout.open_blob(config)?)?;
+    let configuration = parse_configuration(&config.digest.to_string(), &bytes)?;
+    check_layer_count(&config.digest.to_string(), image.layers().len(), &configuration)?;
+    let config_name = format!("{}.json", config.digest.encoded());
+    append(out, &config_name, config.size, &bytes[..])?;
     let mut layers = Vec::new();
-    for layer in image.layers() {
+    for (layer, diff_id) in image.layers().iter().zip(configuration.diff_ids()) {
         let name = format!("{}/layer.tar", layer.digest.encoded());
         if !layers.contains(&name) {
-            // The header wants the size first, so the layer is decompressed twice rather than kept.
-            let size = io::copy(&mut plain(layout, layer)?, &mut io::sink()).map_err(of(layer))?;
-            append(out, &name, size, plain(layout, layer)?).map_err(of(layer))?;
+            append_layer(out, &name, layout, layer, diff_id)?;
         }
         layers.push(name);
     }
@@ -244,17 +270,89 @@ fn write_members(
         repo_tags,
         layers,
     }])
-    .unwrap_or_default();
+    .map_err(|source| StoreError::List {
+        path: layout.directory().to_owned(),
+        name: LIST,
+        source,
+    })?;
     append(out, LIST, list.len() as u64, &list[..])?;
     Ok(())
 }
 
+/// Appends a layer unpacked. The header wants the size first, so the layer is decompressed twice rather than kept.
+fn append_layer(
+    out: &mut impl Write,
+    name: &str,
+    layout: &Layout,
+    layer: &Descriptor,
+    diff_id: &DiffId,
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Blob {
+        digest: layer.digest.clone(),
+        source,
+    };
+    let mut unpacked = HashingReader::new(plain(layout, layer)?);
+    let size = io::copy(&mut unpacked, &mut io::sink()).map_err(failed)?;
+    check_diff_id(&layer.digest.to_string(), diff_id, unpacked.finish())?;
+    append(out, name, size, plain(layout, layer)?).map_err(failed)
+}
+
 /// A layer's uncompressed bytes.
-fn plain(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read>, StoreError> {
-    let reader = layout.open_blob(layer)?;
-    match layer.media_type {
-        MediaType::Layer(_, Compression::Gzip) => Ok(Box::new(MultiGzDecoder::new(reader))),
-        MediaType::Layer(_, Compression::Zstd) => Ok(Box::new(zstd::Decoder::new(reader)?)),
-        _ => Ok(reader),
+fn plain(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
+    match &layer.media_type {
+        MediaType::Layer(_, compression) | MediaType::ForeignLayer(_, compression) => {
+            Ok(decompressed(*compression, layout.open_blob(layer)?)?)
+        }
+        MediaType::Manifest(_)
+        | MediaType::Index(_)
+        | MediaType::Config(_)
+        | MediaType::Schema1 { .. }
+        | MediaType::Other(_) => Err(StoreError::LayerType {
+            digest: layer.digest.clone(),
+            media_type: layer.media_type.clone(),
+        }),
+    }
+}
+
+/// Reads what was compressed, all members or frames of it, and so the reader to its end.
+fn decompressed<'a>(
+    compression: Compression,
+    reader: Box<dyn Read + Send + 'a>,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match compression {
+        Compression::None => reader,
+        Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
+        Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
+    })
+}
+
+fn digest_of(reader: impl Read) -> io::Result<Digest> {
+    let mut reader = HashingReader::new(reader);
+    io::copy(&mut reader, &mut io::sink())?;
+    Ok(reader.finish())
+}
+
+/// Computes the digest of what is read through it.
+struct HashingReader<R> {
+    reader: R,
+    digester: Digester,
+}
+
+impl<R> HashingReader<R> {
+    fn new(reader: R) -> Self {
+        let digester = Digester::new(Algorithm::Sha256);
+        Self { reader, digester }
+    }
+
+    fn finish(self) -> Digest {
+        self.digester.finish()
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.digester.update(&buffer[..count]);
+        Ok(count)
     }
 }

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use onlay_oci::{Digest, DocumentError, JsonError};
+use onlay_oci::{ConfigError, DiffId, Digest, DocumentError, JsonError, MediaType};
 
 /// Why a store could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,111 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory of other files, where a layout was to be made.
+    #[error("`{path}` is not an OCI layout, and not empty: it holds `{found}`")]
+    ForeignContent {
+        /// The directory.
+        path: PathBuf,
+        /// One of the files.
+        found: String,
+    },
+    /// The lock of a layout could not be taken.
+    #[error("`{path}` could not be locked")]
+    Lock {
+        /// The file that is locked.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// A file that is no tar, or a damaged one.
+    #[error("`{path}` could not be read as a tar")]
+    Tar {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// An archive that is compressed as a whole, so that nothing in it can be read in place.
+    #[error("`{path}` is compressed with {compression}, expected a plain tar")]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// With what.
+        compression: &'static str,
+    },
+    /// A layer of an archive that cannot be unpacked.
+    #[error("`{name}` in `{path}` is damaged or cannot be read")]
+    Member {
+        /// The archive.
+        path: PathBuf,
+        /// The file in it.
+        name: String,
+        /// What happened.
+        source: io::Error,
+    },
+    /// A malformed list of images.
+    #[error("`{name}` in `{path}` is malformed")]
+    List {
+        /// The archive.
+        path: PathBuf,
+        /// The list.
+        name: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A malformed image configuration.
+    #[error("image configuration `{name}` cannot be used")]
+    Configuration {
+        /// The digest or file name.
+        name: String,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// A configuration that speaks of more or fewer layers than there are.
+    #[error("image `{name}` has {layers} layers, expected the {diff_ids} of its configuration")]
+    LayerCount {
+        /// The digest or file name of the configuration.
+        name: String,
+        /// How many layers there are.
+        layers: usize,
+        /// How many the configuration lists.
+        diff_ids: usize,
+    },
+    /// A layer that is another one than the configuration says.
+    #[error("layer `{name}` unpacks to {found}, expected {expected}")]
+    DiffId {
+        /// The digest or file name of the layer.
+        name: String,
+        /// What the configuration lists.
+        expected: DiffId,
+        /// What the layer unpacks to.
+        found: DiffId,
+    },
+    /// A layer that only OCI's formats can hold.
+    #[error("layer {digest} of type `{media_type}` cannot be stored in a Docker archive")]
+    LayerType {
+        /// The layer.
+        digest: Digest,
+        /// What it is.
+        media_type: MediaType,
+    },
+    /// Something that is read into memory, and is too large for that.
+    #[error("`{name}` is {size} bytes long, expected at most {max}")]
+    TooLarge {
+        /// The digest or file name.
+        name: String,
+        /// How long it is, in bytes.
+        size: u64,
+        /// The limit, in bytes.
+        max: u64,
+    },
     /// A file that is no archive of images.
     #[error("`{path}` is not an archive of images: it has no `{missing}`")]
     NotAnArchive {
         /// The file.
         path: PathBuf,
         /// What it should have.
-        missing: &'static str,
+        missing: String,
     },
     /// A malformed index or list of images.
     #[error("`{path}` is malformed")]

@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use onlay_oci::{Descriptor, Digest, RawObject, Tag};
+use onlay_oci::{Descriptor, Digest, Document, MediaType, RawObject, Tag};
+use serde::Serialize;
 
 use crate::error::StoreError;
+use crate::store::read_document;
 use crate::verify::VerifyingReader;
 
 /// An OCI image layout: a directory of blobs by digest, and an index of the images that have a tag.
@@ -23,6 +26,8 @@ pub struct Layout {
 const MARKER: &str = "oci-layout";
 const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "index.json";
+const EMPTY_INDEX: &str =
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 /// Where an image's tag stands.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -52,14 +57,13 @@ impl Layout {
     /// # Errors
     /// The directory cannot be written, or holds something else.
     pub fn create(directory: &Path) -> Result<Self, StoreError> {
-        if directory.join(MARKER).exists() {
-            return Self::open(directory);
+        if !directory.join(MARKER).exists() {
+            refuse_foreign_content(directory)?;
+            fs::create_dir_all(directory.join("blobs").join("sha256"))?;
+            write_new(directory, MARKER, MARKER_CONTENT.as_bytes())?;
         }
-        let layout = Self {
-            directory: directory.to_owned(),
-        };
-        fs::create_dir_all(directory.join("blobs").join("sha256"))?;
-        write_atomically(directory, MARKER, MARKER_CONTENT.as_bytes())?;
+        let layout = Self::open(directory)?;
+        write_new(directory, INDEX, EMPTY_INDEX.as_bytes())?;
         Ok(layout)
     }
 
@@ -111,60 +115,61 @@ impl Layout {
 
     /// Gives an image a tag, in place of the image that had it; tells whether it had it already.
     ///
+    /// All other entries and members of the index keep their text, white space apart.
+    ///
     /// # Errors
     /// The index is malformed, or the disk failed.
     pub fn tag(&self, image: &Descriptor, tag: &Tag) -> Result<bool, StoreError> {
         let _lock = self.lock()?;
-        let mut index = if self.directory.join(INDEX).exists() {
-            self.index()?
-        } else {
-            empty_index()?
-        };
-        let mut images: Vec<Descriptor> = index
-            .get("manifests")
-            .map_err(|source| self.malformed(source))?
-            .unwrap_or_default();
-        let is_tagged = |entry: &Descriptor| {
-            entry
-                .annotations
-                .get(REF_NAME)
-                .is_some_and(|name| name == tag.as_str())
-        };
-        let unchanged = images
+        let mut index = self.index()?;
+        let malformed = |source| self.malformed(source);
+        let entries: Vec<RawObject> = index.get("manifests").map_err(malformed)?.unwrap_or_default();
+        if entries
             .iter()
-            .any(|entry| is_tagged(entry) && entry.digest == image.digest);
-        if unchanged {
+            .any(|entry| has_tag(entry, tag) && is_image(entry, image))
+        {
             return Ok(true);
         }
-        let mut entry = image.clone();
-        entry.annotations.insert(REF_NAME.to_owned(), tag.to_string());
-        match images.iter().position(is_tagged) {
-            Some(position) => images[position] = entry,
-            None => images.push(entry),
-        }
-        index
-            .set("manifests", &images, &[])
-            .map_err(|source| self.malformed(source))?;
+        let entries = retagged(entries, image, tag);
+        index.set("manifests", &entries, &[]).map_err(malformed)?;
         write_atomically(&self.directory, INDEX, &index.to_bytes())?;
         Ok(false)
     }
 
-    /// Every blob of the layout, by digest.
-    pub(crate) fn blobs(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut blobs = Vec::new();
-        for algorithm in fs::read_dir(self.directory.join("blobs"))? {
-            for blob in fs::read_dir(algorithm?.path())? {
-                let path = blob?.path();
-                let temporary = path
-                    .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-                if !temporary {
-                    blobs.push(path);
-                }
+    /// Every blob that the images of the index are made of, by digest.
+    ///
+    /// Manifests that an index of several platforms names and the layout does not have are left out with all that
+    /// belongs to them, and so are foreign layers that are not there: layouts of a part of an image are usual.
+    pub(crate) fn reachable(&self) -> Result<BTreeMap<Digest, Descriptor>, StoreError> {
+        let mut found = BTreeMap::new();
+        let mut pending = self.images()?;
+        while let Some(descriptor) = pending.pop() {
+            if !found.contains_key(&descriptor.digest) {
+                pending.extend(self.parts(&descriptor)?);
+                found.insert(descriptor.digest.clone(), descriptor);
             }
         }
-        blobs.sort();
-        Ok(blobs)
+        Ok(found)
+    }
+
+    /// What a document is made of; any other blob has no parts.
+    fn parts(&self, descriptor: &Descriptor) -> Result<Vec<Descriptor>, StoreError> {
+        if !matches!(
+            descriptor.media_type,
+            MediaType::Manifest(_) | MediaType::Index(_)
+        ) {
+            return Ok(Vec::new());
+        }
+        let is_here = |part: &&Descriptor| self.blob_path(&part.digest).exists();
+        let is_foreign = |layer: &Descriptor| matches!(layer.media_type, MediaType::ForeignLayer(..));
+        Ok(match read_document(descriptor, self.open_blob(descriptor)?)? {
+            Document::Index(index) => index.manifests().iter().filter(is_here).cloned().collect(),
+            Document::Manifest(manifest) => {
+                let layers = manifest.layers().iter();
+                let layers = layers.filter(|layer| !is_foreign(layer) || is_here(layer));
+                layers.chain([manifest.config()]).cloned().collect()
+            }
+        })
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -190,27 +195,71 @@ impl Layout {
         }
     }
 
-    /// Held until dropped; the marker file is always there and never replaced by us.
+    /// Held until dropped. The marker is never replaced, so everybody locks the same file; it is opened for writing
+    /// because network file systems want that for an exclusive lock.
     fn lock(&self) -> Result<std::fs::File, StoreError> {
-        let marker = fs::File::open(self.directory.join(MARKER))?.into_parts().0;
-        marker.lock()?;
+        let path = self.directory.join(MARKER);
+        let marker = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+        let marker = marker.into_parts().0;
+        marker
+            .lock()
+            .map_err(|source| StoreError::Lock { path, source })?;
         Ok(marker)
     }
 }
 
-fn empty_index() -> Result<RawObject, StoreError> {
-    let media_type = "application/vnd.oci.image.index.v1+json";
-    let text = format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}","manifests":[]}}"#);
-    RawObject::parse(text.as_bytes()).map_err(|source| StoreError::Index {
-        path: INDEX.into(),
-        source,
-    })
+/// A layout is not started among other files, where a mistyped path would scatter blobs. Its own parts are nothing
+/// foreign: somebody else may be making the layout at this moment, and hidden files are anybody's.
+fn refuse_foreign_content(directory: &Path) -> Result<(), StoreError> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && ![MARKER, INDEX, "blobs"].contains(&name.as_str()) {
+            return Err(StoreError::ForeignContent {
+                path: directory.to_owned(),
+                found: name,
+            });
+        }
+    }
+    Ok(())
 }
 
-/// A hidden file beside its later place, so that the rename stays within one file system.
+/// An entry of the index as it is written: those that were there keep their text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Kept(RawObject),
+    Tagged(Box<Descriptor>),
+}
+
+/// The entries with `image` under `tag`, at the place of the one that had it, else at the end.
+fn retagged(entries: Vec<RawObject>, image: &Descriptor, tag: &Tag) -> Vec<Entry> {
+    let position = entries.iter().position(|entry| has_tag(entry, tag));
+    let others = entries.into_iter().filter(|entry| !has_tag(entry, tag));
+    let mut entries: Vec<Entry> = others.map(Entry::Kept).collect();
+    let mut tagged = image.clone();
+    tagged.annotations.insert(REF_NAME.to_owned(), tag.to_string());
+    entries.insert(position.unwrap_or(entries.len()), Entry::Tagged(Box::new(tagged)));
+    entries
+}
+
+fn is_image(entry: &RawObject, image: &Descriptor) -> bool {
+    matches!(entry.get::<Digest>("digest"), Ok(Some(digest)) if digest == image.digest)
+}
+
+fn has_tag(entry: &RawObject, tag: &Tag) -> bool {
+    let annotations = entry.get::<BTreeMap<String, String>>("annotations");
+    matches!(annotations, Ok(Some(annotations)) if annotations.get(REF_NAME).is_some_and(|name| name == tag.as_str()))
+}
+
+/// A hidden file beside its later place, so that the rename stays within one file system. Its mode is what the umask
+/// leaves of 0666: under its name it is an ordinary file.
 pub(crate) fn temporary_file(directory: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     tempfile::Builder::new()
         .prefix(".onlay-")
+        .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(directory)
         .map_err(|source| StoreError::Temporary {
             directory: directory.to_owned(),
@@ -218,26 +267,40 @@ pub(crate) fn temporary_file(directory: &Path) -> Result<tempfile::NamedTempFile
         })
 }
 
-/// Gives a finished file its name, readable for everybody as far as the umask lets.
+/// Gives a finished file its name, in place of the file that has it.
 pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Write {
         path: path.to_owned(),
         source,
     };
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))
-        .map_err(failed)?;
     file.as_file().sync_data().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 
 pub(crate) fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut file = temporary_file(directory)?;
     let path = directory.join(name);
+    persist(filled(directory, &path, bytes)?, &path)
+}
+
+/// Writes a file unless it is there; what is there keeps its identity, for somebody may hold a lock on it.
+fn write_new(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = directory.join(name);
+    match filled(directory, &path, bytes)?.persist_noclobber(&path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Write {
+            path,
+            source: error.error,
+        }),
+    }
+}
+
+fn filled(directory: &Path, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+    let mut file = temporary_file(directory)?;
     file.write_all(bytes).map_err(|source| StoreError::Write {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
-    persist(file, &path)
+    Ok(file)
 }

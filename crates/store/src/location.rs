@@ -7,7 +7,8 @@ use onlay_oci::{Reference, ReferenceError, Tag};
 /// Where an image is.
 ///
 /// Parsing reads it as a source: `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME[:TAG]]`,
-/// and without such a scheme a [`Reference`]. Paths end at the first colon behind their last slash.
+/// and without such a scheme a [`Reference`]. The tag begins at the last colon behind the last slash;
+/// the file of a Docker archive ends at the first colon, since names have colons of their own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Location {
     /// A registry.
@@ -62,7 +63,14 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
         if let Some(location) = on_disk(text)? {
-            return Ok(Self(location));
+            return match &location {
+                Location::DockerArchive { name: Some(name), .. } if name.digest().is_some() => {
+                    Err(LocationError::Digest {
+                        text: text.to_owned(),
+                    })
+                }
+                _ => Ok(Self(location)),
+            };
         }
         let reference = Reference::parse_qualified(text)?;
         if reference.digest().is_some() {

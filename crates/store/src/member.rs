@@ -5,8 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use onlay_oci::Compression;
 
 use crate::StoreError;
+use crate::store::MAX_IN_MEMORY;
 
 /// Where the members of a tar are. Members are read in place, each through a file handle of its own.
 #[derive(Debug)]
@@ -27,9 +29,10 @@ const MAX_LINKS: usize = 16;
 
 impl Members {
     pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
+        refuse_compressed(file)?;
         let mut archive = tar::Archive::new(fs::File::open(file)?);
         let mut members = HashMap::new();
-        let failed = |source| StoreError::Write {
+        let failed = |source| StoreError::Tar {
             path: file.to_owned(),
             source,
         };
@@ -80,18 +83,52 @@ impl Members {
         Ok(None)
     }
 
-    pub(crate) fn read(&self, name: &'static str) -> Result<Vec<u8>, StoreError> {
-        /// Lists of images have some kilobytes.
-        const MAX_SIZE: u64 = 16 * 1024 * 1024;
-        let missing = || StoreError::NotAnArchive {
+    /// Reads all of a small member that the archive must have.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let (mut reader, size) = self.member(name)?.ok_or_else(|| StoreError::NotAnArchive {
             path: self.file.clone(),
-            missing: name,
-        };
-        let (reader, _) = self.member(name)?.ok_or_else(missing)?;
+            missing: name.to_owned(),
+        })?;
+        if size > MAX_IN_MEMORY {
+            return Err(StoreError::TooLarge {
+                name: name.to_owned(),
+                size,
+                max: MAX_IN_MEMORY,
+            });
+        }
         let mut bytes = Vec::new();
-        reader.take(MAX_SIZE).read_to_end(&mut bytes)?;
+        reader.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Tells how bytes that start like this are compressed.
+///
+/// Source: RFC 1952 §2.3.1; RFC 8878 §3.1.1.
+pub(crate) fn sniff(start: &[u8]) -> Compression {
+    match start {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
+/// As many bytes as [`sniff`] looks at.
+pub(crate) const MAGIC_LENGTH: u64 = 4;
+
+/// Members of a compressed archive cannot be read in place, and the tar parser would only say that it is no tar.
+fn refuse_compressed(file: &Path) -> Result<(), StoreError> {
+    let mut start = Vec::new();
+    fs::File::open(file)?.take(MAGIC_LENGTH).read_to_end(&mut start)?;
+    let compression = match sniff(&start) {
+        Compression::None => return Ok(()),
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+    };
+    Err(StoreError::Compressed {
+        path: file.to_owned(),
+        compression,
+    })
 }
 
 /// A name without `./` and doubled slashes, `..` taken away with the name before it.

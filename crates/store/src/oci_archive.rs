@@ -53,10 +53,13 @@ impl OciArchive {
         }
     }
 
-    /// Writes a layout as an archive, in place of the file that is there; the same layout gives the same bytes.
+    /// Writes the images of a layout as an archive, in place of the file that is there.
+    ///
+    /// Only blobs that an image of the index is made of are written, each verified on the way; the same images give the
+    /// same bytes.
     ///
     /// # Errors
-    /// The disk failed; the file is then as it was.
+    /// A blob is missing or damaged, or the disk failed; the file is then as it was.
     pub fn write(layout: &Layout, file: &Path) -> Result<(), StoreError> {
         let directory = file
             .parent()
@@ -71,15 +74,19 @@ impl OciArchive {
             let mut buffered = std::io::BufWriter::new(&mut out);
             let root = layout.directory();
             let documents = ["oci-layout", "index.json"].map(|name| root.join(name));
-            for path in documents.into_iter().chain(layout.blobs()?) {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap_or(&path)
-                    .to_string_lossy()
-                    .into_owned();
-                let content = fs::File::open(&path)?;
-                let size = content.metadata()?.len();
-                append(&mut buffered, &name, size, content).map_err(failed)?;
+            for path in documents {
+                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
+                let content = fs::read(&path)?;
+                append(&mut buffered, &name, content.len() as u64, &content[..]).map_err(failed)?;
+            }
+            for blob in layout.reachable()?.values() {
+                let name = format!("blobs/{}/{}", blob.digest.algorithm(), blob.digest.encoded());
+                append(&mut buffered, &name, blob.size, layout.open_blob(blob)?).map_err(|source| {
+                    StoreError::Blob {
+                        digest: blob.digest.clone(),
+                        source,
+                    }
+                })?;
             }
             buffered.write_all(&[0; 1024]).map_err(failed)?;
             buffered.flush().map_err(failed)?;

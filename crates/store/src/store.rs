@@ -1,7 +1,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use onlay_oci::{Descriptor, Document, MAX_MANIFEST_SIZE, MediaType, Tag};
+use onlay_oci::{Descriptor, Document, DocumentError, MAX_MANIFEST_SIZE, Tag};
 
 use crate::layout::REF_NAME;
 use crate::{DockerArchive, Layout, Location, OciArchive, StoreError};
@@ -57,18 +57,12 @@ impl Store {
         }
     }
 
-    /// Reads all of a small blob.
+    /// Reads all of a small blob, such as a configuration.
     ///
     /// # Errors
-    /// It is not there, or not what the descriptor says.
+    /// It is not there, not what the descriptor says, or has more than 64 MiB.
     pub fn read_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
-        let read = self.open_blob(descriptor)?.read_to_end(&mut bytes);
-        read.map_err(|source| StoreError::Blob {
-            digest: descriptor.digest.clone(),
-            source,
-        })?;
-        Ok(bytes)
+        read_whole(descriptor, self.open_blob(descriptor)?)
     }
 
     /// Reads a manifest or index.
@@ -76,19 +70,45 @@ impl Store {
     /// # Errors
     /// It is not there, damaged, too large or no manifest.
     pub fn document(&self, descriptor: &Descriptor) -> Result<Document, StoreError> {
-        let malformed = |source| StoreError::Document {
+        read_document(descriptor, self.open_blob(descriptor)?)
+    }
+}
+
+/// The largest blob or member that is read into memory, in bytes: some times the largest configurations seen, which
+/// carry BuildKit's inline cache, and far below what a small task has.
+pub(crate) const MAX_IN_MEMORY: u64 = 64 * 1024 * 1024;
+
+/// Reads a manifest or index through a reader that verifies it.
+pub(crate) fn read_document(descriptor: &Descriptor, reader: impl Read) -> Result<Document, StoreError> {
+    let malformed = |source| StoreError::Document {
+        digest: descriptor.digest.clone(),
+        source,
+    };
+    if descriptor.size > MAX_MANIFEST_SIZE {
+        let size = descriptor.size;
+        return Err(malformed(DocumentError::TooLarge { size }));
+    }
+    let bytes = read_whole(descriptor, reader)?;
+    Document::parse(bytes, Some(&descriptor.media_type)).map_err(malformed)
+}
+
+/// Reads all of a small blob through a reader that verifies it.
+pub(crate) fn read_whole(descriptor: &Descriptor, mut reader: impl Read) -> Result<Vec<u8>, StoreError> {
+    if descriptor.size > MAX_IN_MEMORY {
+        return Err(StoreError::TooLarge {
+            name: descriptor.digest.to_string(),
+            size: descriptor.size,
+            max: MAX_IN_MEMORY,
+        });
+    }
+    let mut bytes = Vec::new();
+    reader
+        .read_to_end(&mut bytes)
+        .map_err(|source| StoreError::Blob {
             digest: descriptor.digest.clone(),
             source,
-        };
-        if descriptor.size > MAX_MANIFEST_SIZE {
-            return Err(malformed(onlay_oci::DocumentError::TooLarge {
-                size: descriptor.size,
-            }));
-        }
-        let bytes = self.read_blob(descriptor)?;
-        let media_type: &MediaType = &descriptor.media_type;
-        Document::parse(bytes, Some(media_type)).map_err(malformed)
-    }
+        })?;
+    Ok(bytes)
 }
 
 fn choose(images: Vec<Descriptor>, tag: Option<&Tag>, path: &Path) -> Result<Descriptor, StoreError> {

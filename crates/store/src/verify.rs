@@ -2,30 +2,29 @@ use std::io::{self, Read};
 
 use onlay_oci::{Descriptor, Digest, Digester};
 
-/// Reads a blob and fails at its end if its size or digest is not what was expected.
+/// Reads a blob and fails if its size or digest is not what was expected.
+///
+/// The check is made before the last expected byte is handed out, so it also happens for a caller that reads exactly
+/// that many bytes and never asks for the end; bytes too many are noticed by the next read. A failure stays.
 pub(crate) struct VerifyingReader<R> {
     reader: R,
     expected: Descriptor,
-    digester: Option<Digester>,
+    digester: Digester,
     size: u64,
 }
 
 impl<R: Read> VerifyingReader<R> {
     pub(crate) fn new(reader: R, expected: &Descriptor) -> Self {
-        let digester = Some(Digester::new(expected.digest.algorithm()));
         Self {
             reader,
             expected: expected.clone(),
-            digester,
+            digester: Digester::new(expected.digest.algorithm()),
             size: 0,
         }
     }
 
-    fn verify(&mut self) -> io::Result<()> {
-        let Some(digester) = self.digester.take() else {
-            return Ok(());
-        };
-        let found = digester.finish();
+    fn verify(&self) -> io::Result<()> {
+        let found = self.digester.clone().finish();
         if self.size == self.expected.size && found == self.expected.digest {
             return Ok(());
         }
@@ -41,12 +40,13 @@ impl<R: Read> VerifyingReader<R> {
 
 impl<R: Read> Read for VerifyingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        if let Some(digester) = &mut self.digester {
-            digester.update(&buffer[..count]);
+        if buffer.is_empty() {
+            return Ok(0);
         }
+        let count = self.reader.read(buffer)?;
+        self.digester.update(&buffer[..count]);
         self.size += count as u64;
-        if count == 0 && !buffer.is_empty() || self.size > self.expected.size {
+        if count == 0 || self.size >= self.expected.size {
             self.verify()?;
         }
         Ok(count)

@@ -11,6 +11,8 @@ pub struct BlockingReader {
     pieces: mpsc::Receiver<Piece>,
     current: Bytes,
     ended: bool,
+    /// Drives the stream.
+    worker: tokio::task::JoinHandle<()>,
 }
 
 /// What goes through the channel. The end is said, so that a task that was cut off is not taken for it.
@@ -32,7 +34,7 @@ where
     S: Stream<Item = io::Result<Bytes>> + Send + 'static,
 {
     let (sender, pieces) = mpsc::channel(PIECES);
-    tokio::spawn(async move {
+    let worker = tokio::spawn(async move {
         let mut stream = std::pin::pin!(stream);
         while let Some(piece) = stream.next().await {
             let (piece, last) = match piece {
@@ -50,6 +52,14 @@ where
         pieces,
         current: Bytes::new(),
         ended: false,
+        worker,
+    }
+}
+
+/// A stream that waits for its next piece would otherwise hold its connection for as long as it waits.
+impl Drop for BlockingReader {
+    fn drop(&mut self) {
+        self.worker.abort();
     }
 }
 
@@ -114,5 +124,20 @@ mod tests {
         );
         drop(reader(endless));
         assert!(dropped.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_reader_ends_a_stream_that_waits() {
+        let (sender, dropped) = tokio::sync::oneshot::channel::<()>();
+        let waiting = stream::once(async move {
+            std::future::pending::<()>().await;
+            drop(sender);
+            Ok(Bytes::new())
+        });
+        let reader = reader(waiting);
+        tokio::task::yield_now().await;
+        drop(reader);
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(5), dropped).await;
+        assert!(ended.is_ok(), "the stream is still held");
     }
 }

@@ -10,5 +10,6 @@ mod archives;
 mod cache;
 mod docker;
 mod layouts;
+mod regressions;
 mod skopeo;
 mod support;
