@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use onlay_oci::Repository;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::Deserialize;
 use url::Url;
@@ -25,6 +26,8 @@ pub(crate) enum Challenge {
 pub(crate) struct AuthState {
     pub(crate) challenge: Option<Challenge>,
     tokens: BTreeMap<String, Token>,
+    /// What the keychain found, by repository.
+    found: BTreeMap<Repository, Option<Credential>>,
     /// Counts up with every renewal, so that of several requests that failed together only one renews.
     pub(crate) generation: u64,
 }
@@ -77,6 +80,15 @@ impl AuthState {
             },
         );
         Some(value)
+    }
+
+    /// What the keychain found for a repository, if it was asked.
+    pub(crate) fn found(&self, repository: &Repository) -> Option<&Option<Credential>> {
+        self.found.get(repository)
+    }
+
+    pub(crate) fn keep_found(&mut self, repository: &Repository, found: Option<Credential>) {
+        self.found.insert(repository.clone(), found);
     }
 
     pub(crate) fn forget(&mut self, scope: &str) {

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +20,7 @@ use crate::{Credential, Secret};
 #[derive(Clone, Debug, Default)]
 pub struct Keychain {
     files: Vec<ConfigFile>,
+    helpers_in: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -73,6 +76,13 @@ impl Keychain {
         Ok(self)
     }
 
+    /// Looks for credential helpers in this directory, instead of where the system looks for programs.
+    #[must_use]
+    pub fn with_helpers_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.helpers_in = Some(directory.into());
+        self
+    }
+
     /// Finds the credential for a repository; none means that it is asked without.
     ///
     /// # Errors
@@ -84,7 +94,7 @@ impl Keychain {
     ) -> Result<Option<Credential>, KeychainError> {
         let keys = keys(registry, repository);
         for file in &self.files {
-            if let Some(found) = file.credential(&keys).await? {
+            if let Some(found) = file.credential(&keys, self.helpers_in.as_deref()).await? {
                 return Ok(Some(found));
             }
         }
@@ -93,10 +103,14 @@ impl Keychain {
 }
 
 impl ConfigFile {
-    async fn credential(&self, keys: &[String]) -> Result<Option<Credential>, KeychainError> {
+    async fn credential(
+        &self,
+        keys: &[String],
+        helpers_in: Option<&Path>,
+    ) -> Result<Option<Credential>, KeychainError> {
         for key in keys {
             if let Some(helper) = self.helpers.get(key) {
-                return ask(helper, key).await;
+                return ask(helper, key, helpers_in).await;
             }
         }
         for key in keys {
@@ -116,7 +130,7 @@ impl ConfigFile {
             .iter()
             .filter(|key| !key.contains('/') || key.ends_with("/v1/"))
         {
-            if let Some(credential) = ask(helper, key).await? {
+            if let Some(credential) = ask(helper, key, helpers_in).await? {
                 return Ok(Some(credential));
             }
         }
@@ -196,10 +210,17 @@ fn bare(name: &str) -> &str {
         .trim_end_matches("/v1")
 }
 
+/// How long a helper may take; some ask a person.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Runs `docker-credential-HELPER get`, with the server on its standard input.
 ///
 /// Source: docker/docker-credential-helpers README.
-async fn ask(helper: &str, server: &str) -> Result<Option<Credential>, KeychainError> {
+async fn ask(
+    helper: &str,
+    server: &str,
+    helpers_in: Option<&Path>,
+) -> Result<Option<Credential>, KeychainError> {
     let failed = |message: String| KeychainError::Helper {
         helper: helper.to_owned(),
         message,
@@ -207,7 +228,9 @@ async fn ask(helper: &str, server: &str) -> Result<Option<Credential>, KeychainE
     if helper.contains('/') {
         return Err(failed("its name has a slash".to_owned()));
     }
-    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
+    let name = format!("docker-credential-{helper}");
+    let program = helpers_in.map_or_else(|| PathBuf::from(&name), |directory| directory.join(&name));
+    let mut child = tokio::process::Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -219,9 +242,9 @@ async fn ask(helper: &str, server: &str) -> Result<Option<Credential>, KeychainE
         // A helper that does not read is told apart by what it answers.
         let _ = stdin.write_all(server.as_bytes()).await;
     }
-    let output = child
-        .wait_with_output()
+    let output = tokio::time::timeout(HELPER_TIMEOUT, child.wait_with_output())
         .await
+        .map_err(|_| failed(format!("no answer within {} seconds", HELPER_TIMEOUT.as_secs())))?
         .map_err(|error| failed(error.to_string()))?;
     let printed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {

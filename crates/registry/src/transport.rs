@@ -196,7 +196,7 @@ impl Transport<'_> {
         let generation = auth.generation;
         let header = match auth.challenge.clone() {
             None => None,
-            Some(Challenge::Basic) => self.credential(false).await?.as_ref().and_then(basic),
+            Some(Challenge::Basic) => self.credential(&mut auth, false).await?.as_ref().and_then(basic),
             Some(Challenge::Bearer { realm, service, .. }) => match auth.token(scope) {
                 Some(token) => bearer(token),
                 None => {
@@ -228,13 +228,13 @@ impl Transport<'_> {
         let header = match auth.challenge.clone() {
             None => None,
             Some(Challenge::Basic) => {
-                // The same password again would be refused again; only an extension has fresh ones.
-                let is_worth_it = !knew_basic || self.client.extension(self.registry).is_some();
-                self.credential(knew_basic)
-                    .await?
-                    .filter(|_| is_worth_it)
-                    .as_ref()
-                    .and_then(basic)
+                let refused = auth.found(self.repository).cloned();
+                let credential = self.credential(&mut auth, knew_basic).await?;
+                // The same password again would be refused again; extensions and helpers may have fresh ones.
+                let is_worth_it = !knew_basic
+                    || self.client.extension(self.registry).is_some()
+                    || refused.as_ref() != Some(&credential);
+                credential.filter(|_| is_worth_it).as_ref().and_then(basic)
             }
             Some(Challenge::Bearer { realm, service, .. }) => {
                 // Where tokens die so early that requests use up each other's, this one gets its own.
@@ -258,15 +258,27 @@ impl Transport<'_> {
             || (wordless && self.client.extension(self.registry).is_some())
     }
 
-    async fn credential(&self, renew: bool) -> Result<Option<Credential>, RegistryError> {
-        let keychain = &self.client.options().keychain;
-        let found = keychain
-            .credential(self.registry, self.repository)
-            .await
-            .map_err(|source| RegistryError::Keychain {
-                registry: self.registry.to_string(),
-                source,
-            })?;
+    /// The credential for this repository. The keychain is asked once, since that may run a program, and again when what
+    /// it found was refused.
+    async fn credential(
+        &self,
+        auth: &mut AuthState,
+        renew: bool,
+    ) -> Result<Option<Credential>, RegistryError> {
+        let known = auth.found(self.repository).filter(|_| !renew).cloned();
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let keychain = &self.client.options().keychain;
+                let found = keychain.credential(self.registry, self.repository).await;
+                let found = found.map_err(|source| RegistryError::Keychain {
+                    registry: self.registry.to_string(),
+                    source,
+                })?;
+                auth.keep_found(self.repository, found.clone());
+                found
+            }
+        };
         if found.is_some() {
             return Ok(found);
         }
@@ -300,7 +312,7 @@ impl Transport<'_> {
                 place: place(&endpoint),
                 target: realm.split('?').next().unwrap_or_default().to_owned(),
             })?;
-        let request = match self.credential(false).await? {
+        let request = match self.credential(auth, false).await? {
             Some(Credential::RegistryToken(token)) => return Ok(bearer(&token)),
             Some(Credential::IdentityToken(token)) => exchange(&realm, service, scope, &token),
             credential => {

@@ -273,3 +273,90 @@ async fn a_refusal_that_is_no_expiry_is_not_repeated() {
     assert!(failed.is_unauthorized(), "{failed}");
     assert_eq!(case.requests("POST", "/uploads/").len(), 1);
 }
+
+/// A directory with `docker-credential-test`, which counts its calls in `calls` and runs `script` with their number.
+fn helper(script: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("docker-credential-test");
+    let text = format!(
+        "#!/bin/sh\necho >>'{}/calls'\ncalls=$(wc -l <'{0}/calls')\ncat >/dev/null\n{script}\n",
+        directory.path().display()
+    );
+    // Written by another process: one that is forked by another test meanwhile would inherit the open file, and a file
+    // that is open for writing cannot be run.
+    let written = std::process::Command::new("sh")
+        .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", &text])
+        .arg(&program)
+        .status();
+    assert!(written.unwrap().success());
+    directory
+}
+
+fn calls(directory: &tempfile::TempDir) -> usize {
+    let calls = fs_err::read_to_string(directory.path().join("calls"));
+    calls.unwrap_or_default().lines().count()
+}
+
+/// A registry with the password `hunter2`, and a client that has its passwords from a helper.
+fn helped_case(directory: &tempfile::TempDir) -> Case {
+    let registry = Registry::start_with_credential(&Login::new("tester", "hunter2"));
+    let front = Front::start(registry.host(), FrontAuth::Registry);
+    let config = serde_json::json!({ "credHelpers": { front.host(): "test" } }).to_string();
+    let keychain = Keychain::default()
+        .with_config("config.json", config.as_bytes())
+        .unwrap()
+        .with_helpers_in(directory.path());
+    let client = Client::new(ClientOptions {
+        keychain,
+        ..ClientOptions::default()
+    });
+    Case {
+        registry,
+        front,
+        client: client.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_helper_is_run_once_for_a_whole_push() {
+    let directory = helper(r#"echo '{"Username":"tester","Secret":"hunter2"}'"#);
+    let case = helped_case(&directory);
+    push(&case).await.unwrap();
+    assert_eq!(calls(&directory), 1);
+}
+
+#[tokio::test]
+async fn a_helper_with_a_new_password_is_run_again_when_the_old_one_dies() {
+    let script = r#"[ "$calls" -gt 1 ] && secret=hunter2 || secret=old
+echo "{\"Username\":\"tester\",\"Secret\":\"$secret\"}""#;
+    let directory = helper(script);
+    let case = helped_case(&directory);
+    push(&case).await.unwrap();
+    assert_eq!(calls(&directory), 2);
+}
+
+#[tokio::test]
+async fn a_helper_that_knows_nobody_is_no_error_and_one_that_fails_is() {
+    let cases = [
+        ("echo 'credentials not found in native keychain'; exit 1", None),
+        ("echo 'the vault is sealed'; exit 1", Some("the vault is sealed")),
+        ("echo nonsense", Some("its answer is not what helpers print")),
+    ];
+    for (script, message) in cases {
+        let directory = helper(script);
+        let failed = helped_case(&directory)
+            .repository("a")
+            .start_upload()
+            .await
+            .unwrap_err();
+        let found = match &failed {
+            RegistryError::Keychain { source, .. } => Some(source.to_string()),
+            other => {
+                assert!(other.is_unauthorized(), "{other}");
+                None
+            }
+        };
+        let expected = message.map(|message| format!("docker-credential-test: {message}"));
+        assert_eq!(found, expected);
+    }
+}
