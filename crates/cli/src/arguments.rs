@@ -17,8 +17,7 @@ pub(crate) struct Onlay {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Apply a few instructions to an image
+    // Each command's own comment is its help.
     Apply(Apply),
-    /// Build a Dockerfile
     Build(Build),
 }

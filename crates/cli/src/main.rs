@@ -5,6 +5,11 @@
     clippy::print_stderr,
     reason = "the command line is what prints"
 )]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_rust_codeblocks,
+    reason = "the comments of arguments are their help texts, which are not Markdown"
+)]
 
 mod arguments;
 mod commands;
