@@ -5,8 +5,8 @@ use crate::{ImagePath, Metadata};
 
 /// What one layer's tar headers say: everything about its files but their bytes.
 ///
-/// A listing is made by streaming the layer once ([`ListingReader`](crate::ListingReader)), belongs to a [`DiffId`] for ever, and is small:
-/// about ten bytes a file once encoded.
+/// A listing is made by streaming the layer once ([`read_listing`](crate::read_listing)), belongs to a [`DiffId`] for ever, and is small:
+/// about fifty bytes a file once encoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listing {
     /// The layer.

@@ -1,6 +1,6 @@
 //! The pusher: brings a finished image to a destination, and nothing of it that is there already.
 //!
-//! A [`Publication`] is an image or index with all that it refers to, each blob with the place it comes from. [`push`]
+//! A [`Publication`] is an image or index with all that it refers to, each blob with the place it comes from. [`push()`]
 //! brings it to a registry, an OCI layout or an archive:
 //!
 //! 1. blobs, several at a time, big ones first: already there, else mounted from a repository of the same registry, else

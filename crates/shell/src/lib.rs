@@ -1,7 +1,7 @@
 //! RUN lines interpreted over the tree of an image.
 //!
 //! Most RUN lines that only touch files need no process, no privileges and no root filesystem: what `mkdir`, `chmod` or
-//! `cp` do to files is known. [`interpret`] does it to a [`Tree`](onlay_layer::Tree), for every platform alike.
+//! `cp` do to files is known. [`interpret()`] does it to a [`Tree`](onlay_layer::Tree), for every platform alike.
 //!
 //! ```
 //! use onlay_layer::{ImagePath, Lookup, Tree};
