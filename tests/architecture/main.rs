@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["oci"]),
     ("context", &["oci"]),
     ("stream", &[]),
+    ("fetch", &["oci", "store"]),
     ("registry", &["oci"]),
     ("ecr", &["oci", "registry"]),
     ("base", &["oci", "registry", "store", "layer", "stream"]),
