@@ -6,9 +6,9 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LO
 use reqwest::{Response, StatusCode};
 use url::Url;
 
+use crate::fault::{Fault, Stop};
 use crate::origin::{Origin, bare, basic, is_forbidden};
 use crate::place::{place, redacted};
-use crate::transfer::{Fault, Stop};
 use crate::{FetchError, FetchOptions};
 
 /// How many redirects are followed.
@@ -73,30 +73,49 @@ fn own_headers(authorization: Option<HeaderValue>) -> HeaderMap {
 }
 
 /// Where an answer leads, if it leads anywhere.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, Stop> {
-    let Some(location) = response
-        .headers()
-        .get(LOCATION)
-        .filter(|_| is_redirect(response.status()))
-    else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(location.as_bytes());
-    let target = from.join(&text).map_err(|source| FetchError::Location {
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, FetchError> {
+    let location = response.headers().get(LOCATION);
+    match location.filter(|_| is_redirect(response.status())) {
+        Some(location) => target(from, &String::from_utf8_lossy(location.as_bytes())).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Where a redirect leads, unless nobody may be led there.
+fn target(from: &Url, location: &str) -> Result<Url, FetchError> {
+    let target = from.join(location).map_err(|source| FetchError::Location {
         place: place(from),
-        target: redacted(&text),
+        target: redacted(location),
         source,
     })?;
     let downgraded = from.scheme() == "https" && target.scheme() != "https";
     if downgraded || !matches!(target.scheme(), "http" | "https") || is_forbidden(&target) {
-        return Err(Stop::Error(FetchError::ForbiddenRedirect {
+        return Err(FetchError::ForbiddenRedirect {
             place: place(from),
             target: place(&target),
-        }));
+        });
     }
-    Ok(Some(target))
+    Ok(target)
 }
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_do_not_leave_tls() {
+        let from =
+            |url: &str, location: &str| target(&Url::parse(url).unwrap(), location).ok().map(String::from);
+        assert_eq!(from("https://a.example/x", "http://a.example/y"), None);
+        let up = from("http://a.example/x", "https://a.example/y");
+        assert_eq!(up.as_deref(), Some("https://a.example/y"));
+        let relative = from("https://a.example/x/y", "../z?q");
+        assert_eq!(relative.as_deref(), Some("https://a.example/z?q"));
+        let other = from("https://a.example/x", "//b.example/y");
+        assert_eq!(other.as_deref(), Some("https://b.example/y"));
+    }
 }

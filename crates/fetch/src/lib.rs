@@ -14,6 +14,7 @@
 mod ask;
 mod download;
 mod error;
+mod fault;
 mod fetcher;
 mod name;
 mod origin;

@@ -28,10 +28,13 @@ impl Partial {
     pub(crate) fn new(answer: &Answer, options: &FetchOptions, expected: Option<&Digest>) -> Self {
         let headers = answer.response.headers();
         let spool = Spool::new(options.temporary_directory.clone());
+        let size = answer.response.content_length();
+        // Nothing at all is a compressed form of nothing for Go's client.
+        let is_gzip = is_gzip(headers) && size != Some(0);
         Self {
-            sink: Sink::new(Keeper::new(spool, expected), is_gzip(headers)),
+            sink: Sink::new(Keeper::new(spool, expected), is_gzip),
             received: 0,
-            size: answer.response.content_length(),
+            size,
             last_modified: last_modified(headers),
             url: answer.url.clone(),
             entity_tag: headers.get(ETAG).filter(|tag| is_strong(tag)).cloned(),

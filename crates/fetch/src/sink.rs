@@ -162,7 +162,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_gzip_or_not_all_of_it_is_an_error() {
         let one = gzip(b"one");
-        let cases: &[&[u8]] = &[b"no gzip at all", &one[..one.len() - 3], &one[..4]];
+        let followed = [one.as_slice(), b"garbage, not a member"].concat();
+        let cases: &[&[u8]] = &[b"no gzip at all", &one[..one.len() - 3], &one[..4], &followed];
         for bytes in cases {
             let kept = keep(&[bytes], true).await;
             assert!(matches!(kept, Err(SinkError::Encoding(_))), "{kept:?}");

@@ -1,17 +1,15 @@
 //! One file, over as many connections as it takes.
 
-use std::time::Duration;
-
 use onlay_oci::Digest;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
 use crate::ask::{Answer, ask};
+use crate::fault::{Fault, Stop, refusal};
 use crate::name::file_name;
-use crate::origin::is_hopeless;
 use crate::partial::Partial;
 use crate::place::place;
-use crate::retry::{MAX_RETRY_AFTER, is_retryable, pause, retry_after};
+use crate::retry::pause;
 use crate::sink::SinkError;
 use crate::{Download, FetchError, FetchOptions};
 
@@ -88,14 +86,14 @@ impl<'a> Transfer<'a> {
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => Err(Stop::Fault(Fault::Restart {
                 place: place(&answer.url),
             })),
-            (StatusCode::PARTIAL_CONTENT, None) => Err(refusal(&answer)),
+            (StatusCode::PARTIAL_CONTENT, None) => Err(refusal(&answer.url, &answer.response)),
             (status, _) if status.is_success() => {
                 let partial = Partial::new(&answer, self.options, self.expected);
                 self.receive(partial, answer.response).await
             }
             (_, partial) => {
                 self.partial = partial;
-                Err(refusal(&answer))
+                Err(refusal(&answer.url, &answer.response))
             }
         }
     }
@@ -112,7 +110,8 @@ impl<'a> Transfer<'a> {
 
     /// Reads an answer to its end. What came of one that is cut is kept for the next attempt.
     async fn receive(&mut self, mut partial: Partial, mut response: Response) -> Result<Partial, Stop> {
-        let place = place(&partial.url);
+        let url = partial.url.clone();
+        let place = place(&url);
         let limit = self.options.idle_timeout;
         let fault = loop {
             let piece = match tokio::time::timeout(limit, response.chunk()).await {
@@ -122,10 +121,8 @@ impl<'a> Transfer<'a> {
                 Ok(Err(source)) => break Fault::cut(place, &partial, Some(source.without_url())),
                 Err(_) => break Fault::Silence { place, limit },
             };
-            partial = match partial.add(piece).await {
-                Ok(partial) => partial,
-                Err(error) => return Err(kept(place, error).into()),
-            };
+            let added = partial.add(piece).await;
+            partial = added.map_err(|error| not_kept(&url, error))?;
             if partial.is_too_long() {
                 return Err(Stop::Fault(Fault::cut(place, &partial, None)));
             }
@@ -136,16 +133,14 @@ impl<'a> Transfer<'a> {
     }
 
     async fn finish(self, partial: Partial) -> Result<Download, FetchError> {
-        let place = place(&partial.url);
-        let kept = match partial.sink.finish().await {
-            Ok(kept) => kept,
-            Err(error) => return Err(self::kept(place, error)),
-        };
+        let url = partial.url;
+        let finished = partial.sink.finish().await;
+        let kept = finished.map_err(|error| not_kept(&url, error))?;
         let size = kept.content.size();
         let found = kept.other.as_ref().unwrap_or(&kept.sha256);
         if let Some(expected) = self.expected.filter(|expected| *expected != found) {
             return Err(FetchError::Mismatch {
-                place,
+                place: place(&url),
                 expected: expected.clone(),
                 found: found.clone(),
                 size,
@@ -157,141 +152,14 @@ impl<'a> Transfer<'a> {
             size,
             file_name: file_name(self.url),
             last_modified: partial.last_modified,
-            url: partial.url,
+            url,
         })
     }
 }
 
-/// Why an attempt ended without the file.
-pub(crate) enum Stop {
-    /// Another attempt may do better.
-    Fault(Fault),
-    /// None will.
-    Error(FetchError),
-}
-
-impl From<FetchError> for Stop {
-    fn from(error: FetchError) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl Stop {
-    /// What a failed connection means.
-    pub(crate) fn connection(url: &Url, source: reqwest::Error) -> Self {
-        let (place, source) = (place(url), source.without_url());
-        if is_hopeless(&source) {
-            let attempts = 1;
-            return Self::Error(FetchError::Transport {
-                place,
-                attempts,
-                source,
-            });
-        }
-        Self::Fault(Fault::Transport { place, source })
-    }
-}
-
-/// What another attempt may mend.
-pub(crate) enum Fault {
-    Status {
-        place: String,
-        status: StatusCode,
-        wait: Option<Duration>,
-    },
-    Transport {
-        place: String,
-        source: reqwest::Error,
-    },
-    Silence {
-        place: String,
-        limit: Duration,
-    },
-    Cut {
-        place: String,
-        received: u64,
-        size: Option<u64>,
-        source: Option<reqwest::Error>,
-    },
-    /// What came cannot be continued.
-    Restart {
-        place: String,
-    },
-}
-
-impl Fault {
-    fn cut(place: String, partial: &Partial, source: Option<reqwest::Error>) -> Self {
-        Self::Cut {
-            place,
-            received: partial.received,
-            size: partial.size,
-            source,
-        }
-    }
-
-    /// How long the server wants to be left alone.
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Status { wait, .. } => *wait,
-            _ => None,
-        }
-    }
-
-    fn into_error(self, attempts: u32) -> FetchError {
-        match self {
-            Self::Status { place, status, .. } => FetchError::Status {
-                place,
-                status,
-                attempts,
-            },
-            Self::Transport { place, source } => FetchError::Transport {
-                place,
-                attempts,
-                source,
-            },
-            Self::Silence { place, limit } => FetchError::Silence {
-                place,
-                limit,
-                attempts,
-            },
-            Self::Cut {
-                place,
-                received,
-                size,
-                source,
-            } => FetchError::Interrupted {
-                place,
-                received,
-                size,
-                attempts,
-                source,
-            },
-            Self::Restart { place } => FetchError::Changing { place, attempts },
-        }
-    }
-}
-
-/// What an answer means that is not the file.
-fn refusal(answer: &Answer) -> Stop {
-    let (place, status) = (place(&answer.url), answer.response.status());
-    if !is_retryable(status) {
-        let attempts = 1;
-        return Stop::Error(FetchError::Status {
-            place,
-            status,
-            attempts,
-        });
-    }
-    match retry_after(answer.response.headers()) {
-        Some(wait) if wait > MAX_RETRY_AFTER => {
-            Stop::Error(FetchError::ComeBackLater { place, status, wait })
-        }
-        wait => Stop::Fault(Fault::Status { place, status, wait }),
-    }
-}
-
 /// What it means that bytes could not be kept.
-fn kept(place: String, error: SinkError) -> FetchError {
+fn not_kept(url: &Url, error: SinkError) -> FetchError {
+    let place = place(url);
     match error {
         SinkError::Encoding(source) => FetchError::Encoding { place, source },
         SinkError::Space(source) => FetchError::Space { place, source },

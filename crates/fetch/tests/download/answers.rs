@@ -24,6 +24,22 @@ async fn a_file_with_all_that_is_known_of_it() {
 }
 
 #[tokio::test]
+async fn names_are_looked_up_and_downloads_run_side_by_side() {
+    let server = Server::start([Answer::file("content")]);
+    let fetcher = onlay_fetch::Fetcher::new(options(None)).unwrap();
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let url = server.url("/x").replace("127.0.0.1", "localhost");
+            let fetcher = fetcher.clone();
+            tokio::spawn(async move { fetcher.download(&url, None).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(bytes(&task.await.unwrap().unwrap()), b"content");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_file_without_a_date() {
     let file = download(&Server::start([Answer::file("")]).url("/x"))
         .await
@@ -66,13 +82,11 @@ async fn compressed_answers_are_kept_as_buildkit_keeps_them() {
     encoder.write_all(b"content").unwrap();
     let compressed = encoder.finish().unwrap();
     let marked = |encoding: &str| Answer::file(&compressed).header("Content-Encoding", encoding);
-    let server = Server::start([
-        marked("gzip"),
-        marked("br"),
-        Answer::file("x").header("Content-Encoding", "gzip"),
-    ]);
+    let other = |content: &str| Answer::file(content).header("Content-Encoding", "gzip");
+    let server = Server::start([marked("gzip"), marked("br"), other(""), other("x")]);
     assert_eq!(bytes(&download(&server.url("/x")).await.unwrap()), b"content");
     assert_eq!(bytes(&download(&server.url("/x.gz")).await.unwrap()), compressed);
+    assert_eq!(bytes(&download(&server.url("/x")).await.unwrap()), b"");
     let error = download(&server.url("/x")).await.unwrap_err();
     assert!(
         chain(&error).contains("`Content-Encoding: gzip`"),
