@@ -1,8 +1,18 @@
-//! The build context: the directory that a Dockerfile is built in.
+//! The build context: the files that a Dockerfile is built with.
 //!
-//! So far it is what the build's time is taken from ([`commit_time`]): no instruction of this version copies files out
-//! of it. Those that will resolve their paths inside the directory, never above it.
+//! - [`Pattern`] matches the wildcards of COPY and ADD.
+//! - [`commit_time`] is what the build's time is taken from.
+//!
+//! Nothing here follows a link out of the root of the context.
 
+mod class;
+mod clean;
 mod git;
+mod glob;
+mod ignore;
+mod pattern;
+mod rule;
 
 pub use git::{GitError, commit_time};
+pub use ignore::{Ignore, IgnoreError, IgnoreFileError, Verdict, find_ignore_file};
+pub use pattern::{Pattern, PatternError, has_wildcard, split_wildcard};
