@@ -167,7 +167,7 @@ impl Report {
     }
 }
 
-fn printable(character: char) -> char {
+pub(crate) fn printable(character: char) -> char {
     if character.is_control() && character != '\t' {
         char::REPLACEMENT_CHARACTER
     } else {

@@ -112,6 +112,21 @@ impl CheckOptions {
     }
 }
 
+impl CheckOptions {
+    /// Reads the options that a comment above an instruction gives for it: the text after `#`. Nothing where it is
+    /// no `check=` comment or is wrong, which is nobody's error, as in BuildKit.
+    pub(crate) fn of_comment(comment: &str) -> Option<Self> {
+        let (key, value) = comment.split_once('=')?;
+        let value = value.trim_start();
+        let is_check = key.trim_end().eq_ignore_ascii_case("check");
+        let options = value
+            .split(' ')
+            .next()
+            .filter(|options| is_check && !options.is_empty())?;
+        Some(Self::parse(options).unwrap_or_default())
+    }
+}
+
 impl CheckError {
     fn hint(&self) -> String {
         let options = "the options are `skip=RULE,..`, `experimental=RULE,..` and `error=true`".to_owned();
@@ -125,6 +140,14 @@ impl CheckError {
 }
 
 impl Rules {
+    /// Whether a rule is among them.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
+
     fn parse(text: &str) -> Self {
         match text.trim() {
             "all" => Self::All,
@@ -133,8 +156,8 @@ impl Rules {
     }
 }
 
-/// Reads the directives at the start of a source.
-pub(crate) fn parse(report: &mut Report) -> Directives {
+/// Reads the directives at the start of a source, and says where they end.
+pub(crate) fn parse(report: &mut Report) -> (Directives, usize) {
     let source = Arc::clone(&report.source);
     let mut reader = Reader {
         report,
@@ -142,6 +165,7 @@ pub(crate) fn parse(report: &mut Report) -> Directives {
         seen: Vec::new(),
     };
     let mut after_shebang = false;
+    let mut end = 0;
     for number in 1.. {
         let Some(line) = line(&source, number) else { break };
         if number == 1 && !line.indented && line.text.starts_with("#!") {
@@ -154,8 +178,9 @@ pub(crate) fn parse(report: &mut Report) -> Directives {
         if !reader.accept(&line, &directive, after_shebang) {
             break;
         }
+        end = line.start + line.text.len();
     }
-    reader.directives
+    (reader.directives, end)
 }
 
 /// A line of the source and the offset of its first byte.
@@ -248,8 +273,10 @@ impl Reader<'_> {
         );
     }
 
+    /// The options end at the first space, so that a reason may follow them.
     fn check(&mut self, value: &Spanned<String>) {
-        match CheckOptions::parse(&value.value) {
+        let options = value.value.split(' ').next().unwrap_or_default();
+        match CheckOptions::parse(options) {
             Ok(options) => self.directives.check = Some(Spanned::new(options, value.span)),
             Err(error) => self
                 .report

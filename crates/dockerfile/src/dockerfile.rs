@@ -31,6 +31,14 @@ pub struct Stage {
     pub instructions: Vec<Located<Instruction>>,
 }
 
+impl Stage {
+    /// What the comments above the FROM say of the stage's name.
+    pub fn description(&self) -> Option<&str> {
+        let name = self.from.value.name.as_ref()?;
+        self.from.description_of(&name.value)
+    }
+}
+
 impl Dockerfile {
     /// Reads a Dockerfile.
     ///
@@ -121,15 +129,15 @@ impl Reader {
                 "the text is UTF-16, which is not supported",
                 hint,
             );
-            let lines = LineReader::new(Arc::new(SourceFile::new("", "")), Escape::default());
+            let lines = LineReader::new(Arc::new(SourceFile::new("", "")), Escape::default(), 0);
             return Self {
                 report,
                 directives: Directives::default(),
                 lines,
             };
         }
-        let directives = directive::parse(&mut report);
-        let lines = LineReader::new(source, directives.escape);
+        let (directives, directives_end) = directive::parse(&mut report);
+        let lines = LineReader::new(source, directives.escape, directives_end);
         Self {
             report,
             directives,
@@ -167,6 +175,7 @@ impl Reader {
             text: line.text.clone() + &bodies,
             escape,
             has_empty_continuation: line.has_empty_continuation,
+            comments: line.comments.clone(),
         };
         Some(match parsed {
             Parsed::From(from) => {

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostics, Report};
@@ -16,7 +17,18 @@ pub(crate) struct Evaluation<'a> {
     escape: Escape,
     /// Whether variables are unknown: then only the syntax of the words that have any is checked.
     is_rehearsal: bool,
+    /// The variables that words have asked for, word by word.
+    pub(crate) lookups: Vec<Lookup>,
     pub(crate) report: Report,
+}
+
+/// A variable that a word has asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lookup {
+    pub(crate) name: String,
+    pub(crate) is_set: bool,
+    /// Where the word stands.
+    pub(crate) word: Span,
 }
 
 impl Located<Instruction> {
@@ -29,6 +41,16 @@ impl Located<Instruction> {
         let mut evaluation = Evaluation::new(scope, self.escape, &self.source);
         let expanded = self.value.evaluate(&mut evaluation);
         evaluation.report.finish(expanded)
+    }
+
+    /// As [`Self::expand`], and says which variables were asked for. EXPOSE's are not told, as in BuildKit.
+    pub(crate) fn expand_watched(
+        &self,
+        scope: &dyn Scope,
+    ) -> (Result<ExpandedInstruction, Diagnostics>, Vec<Lookup>) {
+        let mut evaluation = Evaluation::new(scope, self.escape, &self.source);
+        let expanded = self.value.evaluate(&mut evaluation);
+        (evaluation.report.finish(expanded), evaluation.lookups)
     }
 }
 
@@ -54,6 +76,7 @@ impl<'a> Evaluation<'a> {
             scope,
             escape,
             is_rehearsal: false,
+            lookups: Vec::new(),
             report: Report::new(Arc::clone(source)),
         }
     }
@@ -65,6 +88,14 @@ impl<'a> Evaluation<'a> {
 
     /// As [`Self::word`], with another scope.
     pub(crate) fn word_in(&mut self, word: &Spanned<String>, scope: &dyn Scope) -> Option<String> {
+        let watched = Watched::new(scope);
+        let expanded = expand_word(&word.value, &watched, self.escape);
+        self.lookups.extend(watched.finish(word.span));
+        self.known(word, expanded)
+    }
+
+    /// As [`Self::word_in`], for a word whose variables are nobody's business.
+    pub(crate) fn constant(&mut self, word: &Spanned<String>, scope: &dyn Scope) -> Option<String> {
         let expanded = expand_word(&word.value, scope, self.escape);
         self.known(word, expanded)
     }
@@ -77,7 +108,9 @@ impl<'a> Evaluation<'a> {
 
     /// Expands the body of a heredoc.
     pub(crate) fn heredoc(&mut self, body: &str, span: Span) -> Option<String> {
-        let expanded = expand_heredoc(body, self.scope);
+        let watched = Watched::new(self.scope);
+        let expanded = expand_heredoc(body, &watched);
+        self.lookups.extend(watched.finish(span));
         expanded
             .map_err(|error| {
                 self.report
@@ -96,6 +129,32 @@ impl<'a> Evaluation<'a> {
                 None
             }
         }
+    }
+}
+
+/// A scope that notes what it is asked for.
+struct Watched<'a> {
+    scope: &'a dyn Scope,
+    asked: RefCell<Vec<(String, bool)>>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(scope: &'a dyn Scope) -> Self {
+        let asked = RefCell::default();
+        Self { scope, asked }
+    }
+
+    fn finish(self, word: Span) -> impl Iterator<Item = Lookup> {
+        let lookup = move |(name, is_set)| Lookup { name, is_set, word };
+        self.asked.into_inner().into_iter().map(lookup)
+    }
+}
+
+impl Scope for Watched<'_> {
+    fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
+        let value = self.scope.variable(name);
+        self.asked.borrow_mut().push((name.to_owned(), value.is_some()));
+        value
     }
 }
 

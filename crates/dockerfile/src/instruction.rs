@@ -21,6 +21,7 @@ pub use copy::{Add, Copy, ExpandedAdd, ExpandedCopy, ExpandedTransfer, InlineFil
 pub use expose::{ExpandedExpose, Expose};
 pub use from::{ExpandedFrom, From};
 pub use healthcheck::{Healthcheck, Probe};
+pub(crate) use mount::mount_from;
 pub use mount::{Mount, MountType, Sharing};
 pub use on_build::OnBuild;
 pub use run::{ExpandedRun, Network, Run, Script, Security};

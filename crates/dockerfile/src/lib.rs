@@ -20,8 +20,10 @@
 //!
 //! Not kept are accidents that nobody can want: BuildKit garbles flags that are not ASCII and cuts lines at 64 KiB.
 //!
-//! The crate reads text and returns values. It deliberately does not read files, resolve images, know which stage
-//! depends on which, look at the environment, or lint.
+//! [`lint()`] finds what can be built and had better be written in another way.
+//!
+//! The crate reads text and returns values. It deliberately does not read files, resolve images, decide what is built, or
+//! look at the environment.
 
 mod diagnostic;
 mod directive;
@@ -32,12 +34,17 @@ mod flags;
 mod heredoc;
 mod instruction;
 mod json;
+mod json_result;
 mod line;
+mod lint;
 mod location;
 mod normalise;
+mod outline;
 mod source;
 mod statement;
 mod suggest;
+mod table;
+mod targets;
 mod words;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
@@ -52,7 +59,13 @@ pub use instruction::{
     OnBuild, Probe, Run, Script, Security, Sharing, Shell, SourceKind, StopSignal, Transfer, User, Volume,
     Workdir,
 };
+pub use lint::{
+    BaseImage, IgnoreList, LintError, LintOptions, LintReport, LintViolation, LintedStages, Rule, Warning,
+    lint,
+};
 pub use location::Located;
 pub use normalise::normalise;
+pub use outline::{Outline, OutlineError, outline};
 pub use source::{SourceFile, Span, Spanned};
 pub use suggest::did_you_mean;
+pub use targets::{Targets, targets};

@@ -16,6 +16,8 @@ pub(crate) struct LogicalLine {
     pub(crate) span: Span,
     /// Whether a blank line was skipped on the way.
     pub(crate) has_empty_continuation: bool,
+    /// The comments above, as [`Located`](crate::Located) has them.
+    pub(crate) comments: Vec<String>,
     /// Which bytes of the source each part of the text came from, in order.
     pieces: Vec<Piece>,
 }
@@ -31,6 +33,10 @@ pub(crate) struct LineReader {
     source: Arc<SourceFile>,
     escape: u8,
     position: usize,
+    /// Where the directives end, which look like comments.
+    directives_end: usize,
+    /// The comments since the last instruction or empty comment.
+    comments: Vec<String>,
 }
 
 /// The content of one line of the source, without its line ending.
@@ -46,6 +52,7 @@ impl LogicalLine {
             text: String::new(),
             span: Span::new(start, start),
             has_empty_continuation: false,
+            comments: Vec::new(),
             pieces: Vec::new(),
         }
     }
@@ -70,12 +77,14 @@ impl LogicalLine {
 }
 
 impl LineReader {
-    pub(crate) fn new(source: Arc<SourceFile>, escape: Escape) -> Self {
+    pub(crate) fn new(source: Arc<SourceFile>, escape: Escape, directives_end: usize) -> Self {
         let position = source.byte_order_mark();
         Self {
             source,
             escape: escape.character() as u8,
             position,
+            directives_end,
+            comments: Vec::new(),
         }
     }
 
@@ -85,10 +94,27 @@ impl LineReader {
             let physical = self.physical_line()?;
             let content = self.source.slice(physical.content.clone());
             let indentation = blank_prefix(content);
-            if !matches!(content.get(indentation), None | Some(b'#')) {
-                let content = physical.content.start + indentation..physical.content.end;
-                return Some(self.logical_line(content, report));
+            match content.get(indentation) {
+                None => {}
+                Some(b'#') => self.remember(physical.content),
+                Some(_) => {
+                    let content = physical.content.start + indentation..physical.content.end;
+                    return Some(self.logical_line(content, report));
+                }
             }
+        }
+    }
+
+    /// Keeps a comment for the instruction below it. Of an indented one the `#` stays, as in BuildKit, so that it
+    /// neither describes nor chooses anything.
+    fn remember(&mut self, comment: Range<usize>) {
+        if comment.start < self.directives_end {
+            return;
+        }
+        let text = String::from_utf8_lossy(self.source.slice(comment.start + 1..comment.end));
+        match text.trim() {
+            "" => self.comments.clear(),
+            text => self.comments.push(text.to_owned()),
         }
     }
 
@@ -132,6 +158,7 @@ impl LineReader {
 
     fn logical_line(&mut self, first: Range<usize>, report: &mut Report) -> LogicalLine {
         let mut line = LogicalLine::new(first.start);
+        line.comments = std::mem::take(&mut self.comments);
         let mut continues = self.append(&mut line, first, report);
         while continues {
             let Some(physical) = self.physical_line() else {
@@ -222,7 +249,7 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let source = Arc::new(SourceFile::new("Dockerfile", text));
         let mut report = Report::new(Arc::clone(&source));
-        let mut reader = LineReader::new(source, Escape::Backslash);
+        let mut reader = LineReader::new(source, Escape::Backslash, 0);
         let lines: Vec<String> = std::iter::from_fn(|| reader.next_line(&mut report))
             .map(|line| line.text)
             .collect();
@@ -253,7 +280,7 @@ mod tests {
     fn positions_lead_back_to_the_source() {
         let source = Arc::new(SourceFile::new("Dockerfile", "  RUN a \\\n# c\n  bcd"));
         let mut report = Report::new(Arc::clone(&source));
-        let line = LineReader::new(source, Escape::Backslash)
+        let line = LineReader::new(source, Escape::Backslash, 0)
             .next_line(&mut report)
             .unwrap();
         assert_eq!(line.text, "RUN a   bcd");
@@ -272,7 +299,7 @@ mod tests {
             b"# caf\xe9\nENV A=caf\xe9\n".to_vec(),
         ));
         let mut report = Report::new(Arc::clone(&source));
-        let mut reader = LineReader::new(source, Escape::Backslash);
+        let mut reader = LineReader::new(source, Escape::Backslash, 0);
         assert!(reader.next_line(&mut report).is_some());
         let errors = report.finish(()).unwrap_err();
         assert_eq!(errors.0[0].span, Span::new(16, 17));

@@ -65,6 +65,22 @@ impl SourceFile {
         (line, String::from_utf8_lossy(before).chars().count() + 1)
     }
 
+    /// The first and the last line, from 1, of a span; a line ending at its end is no line of its own.
+    pub fn lines_of(&self, span: Span) -> std::ops::RangeInclusive<usize> {
+        let line = |offset: usize| self.line_starts.partition_point(|start| *start <= offset);
+        line(span.start)..=line(span.end.saturating_sub(1).max(span.start))
+    }
+
+    /// Where a line, numbered from 1, starts; the end of the text for one that there is not.
+    pub(crate) fn offset_of_line(&self, number: usize) -> usize {
+        self.line_range(number).start
+    }
+
+    /// How many lines there are; a text that ends in a line ending has an empty one behind it.
+    pub fn line_count(&self) -> usize {
+        self.line_starts.len()
+    }
+
     /// The text of a line, numbered from 1, without its line ending, the byte order mark and what is not UTF-8.
     pub fn line(&self, number: usize) -> String {
         let text = String::from_utf8_lossy(self.slice(self.line_range(number)));

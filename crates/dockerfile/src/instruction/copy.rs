@@ -233,6 +233,12 @@ impl Transfer {
         evaluation: &mut Evaluation<'_>,
         check: impl Fn(&str, &Spanned<String>, &mut Report),
     ) -> ExpandedTransfer {
+        let mut optional = |word: &Option<Spanned<String>>| {
+            word.as_ref()
+                .and_then(|word| evaluation.word(word))
+                .filter(|value| !value.is_empty())
+        };
+        let (chown, chmod) = (optional(&self.chown), optional(&self.chmod));
         let mut sources = Vec::new();
         for raw in &self.sources {
             let Some(source) = evaluation.word(raw) else {
@@ -241,12 +247,6 @@ impl Transfer {
             check(&source, raw, &mut evaluation.report);
             sources.push(source);
         }
-        let mut optional = |word: &Option<Spanned<String>>| {
-            word.as_ref()
-                .and_then(|word| evaluation.word(word))
-                .filter(|value| !value.is_empty())
-        };
-        let (chown, chmod) = (optional(&self.chown), optional(&self.chmod));
         ExpandedTransfer {
             sources,
             destination: evaluation.word(&self.destination).unwrap_or_default(),
@@ -331,8 +331,8 @@ fn evaluate_from(from: &Spanned<String>, evaluation: &mut Evaluation<'_>) -> Opt
         has_variable.set(true);
         None
     };
-    let without = evaluation.word_in(from, &NoVariables);
-    evaluation.word_in(from, &watch);
+    let without = evaluation.constant(from, &NoVariables);
+    evaluation.constant(from, &watch);
     if has_variable.get() {
         let hint = Some(
             "define a stage with `FROM image AS name`, where global ARGs are expanded, and copy from it"

@@ -273,6 +273,15 @@ pub(super) fn refuse_variable_in_from(raw: &Spanned<String>, report: &mut Report
     }
 }
 
+/// What a mount is taken from, as written, before its variables are known.
+pub(crate) fn mount_from(raw: &Spanned<String>) -> Option<String> {
+    let fields = split_fields(raw).unwrap_or_default();
+    fields.iter().rev().find_map(|field| {
+        let (key, value) = field.value.split_once('=')?;
+        key.eq_ignore_ascii_case("from").then(|| value.to_owned())
+    })
+}
+
 fn check_secret(mount: &Mount) -> Result<(), Wrong> {
     let plain = |message: &str| Err((message.to_owned(), None));
     match mount {

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking too"
 )]
 
+mod lint;
 mod meaning;
 mod properties;
 mod refusals;
