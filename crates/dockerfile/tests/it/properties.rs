@@ -2,12 +2,14 @@
 
 use onlay_dockerfile::{
     Diagnostics, Dockerfile, Escape, Instruction, Located, SourceFile, expand_heredoc, expand_word,
-    expand_words, normalise, parse_instructions,
+    expand_words, lint, normalise, outline, parse_instructions, targets,
 };
 use proptest::prelude::*;
 
+use crate::lint::Build;
+
 /// Pieces that make text likely to mean something.
-const PIECES: [&str; 56] = [
+const PIECES: [&str; 62] = [
     "RUN",
     "COPY",
     "ADD",
@@ -64,28 +66,124 @@ const PIECES: [&str; 56] = [
     "\r",
     "\u{feff}",
     "NONE",
+    "# check=experimental=all\n",
+    "# a b\n",
+    "#\n",
+    "--platform=$TARGETPLATFORM",
+    "--from=0",
+    "scratch",
 ];
 
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Lines that can be read, for the most part.
+const LINES: [&str; 24] = [
+    "ENV A=b $B=$C",
+    "ENV A b",
+    "LABEL a=$A",
+    "ARG A B=$A token",
+    "ARG C=${D:?}",
+    "WORKDIR a$A",
+    "COPY --from=s $A b",
+    "COPY --from=1 ignored /",
+    "COPY ignored . $Z /",
+    "COPY <<a /\n$E\na",
+    "ADD https://a b c",
+    "RUN --mount=type=secret,id=$A \\\n\n b",
+    "RUN --mount=type=ssh --mount=from=s,target=/ b",
+    "EXPOSE 80/TCP 1:$A",
+    "CMD a",
+    "entrypoint [\"a\"]",
+    "HEALTHCHECK NONE",
+    "SHELL [\"a\"]",
+    "MAINTAINER é",
+    "ONBUILD ENV A=$B",
+    "ONBUILD nonsense",
+    "FROM --platform=linux/$A s AS s",
+    "FROM scratch as T",
+    "# check=skip=all;experimental=all",
+];
+
+fn lines() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(&LINES[..]), 0..12).prop_map(|lines| lines.join("\n"))
+}
+
 fn parse(text: &str) -> Result<Vec<Located<Instruction>>, Diagnostics> {
     parse_instructions(SourceFile::new("argument 1", text))
 }
 
+/// Every span that a value holds, however deep, told by its debug form.
+fn spans(value: &impl std::fmt::Debug) -> Vec<(usize, usize)> {
+    let text = format!("{value:?}");
+    let number = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<usize>()
+    };
+    text.split("Span { start: ")
+        .skip(1)
+        .map(|rest| {
+            let (start, end) = rest.split_once(", end: ").unwrap();
+            (number(start).unwrap(), number(end).unwrap())
+        })
+        .collect()
+}
+
+/// Lints with bases known and unknown, all stages and some, and uses what comes of it.
+fn exercise_lint(dockerfile: &Dockerfile) {
+    let unknown = Build {
+        bases: |_, _| None,
+        target: Some("0"),
+        ..Build::new()
+    };
+    for build in [Build::new(), unknown] {
+        build.use_options(dockerfile, |options| {
+            let report = lint(dockerfile, options).unwrap();
+            for warning in &report.warnings {
+                assert!(warning.span.start <= warning.span.end);
+                assert!(warning.span.end <= dockerfile.source.text().len());
+                assert!(*warning.lines().end() <= dockerfile.source.line_count());
+                assert!(warning.render().contains(">>>"), "{}", warning.render());
+            }
+            assert!(serde_json::to_string(&report).is_ok());
+            if let Ok(outline) = outline(dockerfile, options) {
+                outline.render();
+            }
+        });
+    }
+    targets(dockerfile).render();
+}
+
 /// Uses everything that an accepted or refused text leads to.
 fn exercise(text: Vec<u8>) {
+    let length = text.len();
+    let check_spans = |value: &dyn Fn() -> Vec<(usize, usize)>| {
+        // The debug form of a long text is too long.
+        for (start, end) in (length < 1000).then(value).unwrap_or_default() {
+            assert!(start <= end && end <= length, "{start} to {end} of {length}");
+        }
+    };
     let source = SourceFile::new("Dockerfile", text);
     match Dockerfile::parse(source.clone()) {
         Ok(dockerfile) => {
+            check_spans(&|| spans(&dockerfile));
+            exercise_lint(&dockerfile);
             for instruction in dockerfile.stages.iter().flat_map(|stage| &stage.instructions) {
                 let _ = instruction.expand(&|name: &str| (name == "A").then(|| "value".to_owned()));
             }
         }
-        Err(diagnostics) => assert!(!diagnostics.to_string().is_empty()),
+        Err(diagnostics) => {
+            check_spans(&|| spans(&diagnostics));
+            assert!(!diagnostics.to_string().is_empty());
+        }
     }
-    let _ = parse_instructions(source);
+    match parse_instructions(source) {
+        Ok(instructions) => check_spans(&|| spans(&instructions)),
+        Err(diagnostics) => check_spans(&|| spans(&diagnostics)),
+    }
 }
 
 proptest! {
@@ -100,6 +198,12 @@ proptest! {
     fn no_likely_text_panics(text in text()) {
         exercise(text.clone().into_bytes());
         exercise(format!("FROM a\n{text}").into_bytes());
+    }
+
+    #[test]
+    fn no_stages_panic(stages in prop::collection::vec(lines(), 1..4)) {
+        let stages = stages.into_iter().map(|lines| format!("FROM a{} AS s\n{lines}\n", lines.len() % 2));
+        exercise(stages.collect::<String>().into_bytes());
     }
 
     #[test]
