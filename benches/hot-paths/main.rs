@@ -8,6 +8,7 @@
 )]
 
 mod digest;
+mod dockerfile;
 mod layer;
 mod listing;
 mod sample;
@@ -18,6 +19,7 @@ use criterion::Criterion;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     digest::bench(&mut criterion);
+    dockerfile::bench(&mut criterion);
     listing::bench(&mut criterion);
     tree::bench(&mut criterion);
     layer::bench(&mut criterion);

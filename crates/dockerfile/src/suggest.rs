@@ -7,9 +7,10 @@ const TOO_FAR: usize = 3;
 /// The first of several equally near candidates wins. A candidate equal to the word is no suggestion: then spelling
 /// was not the mistake.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut meter = Meter::new(word);
     let nearest = candidates
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (meter.distance(candidate), candidate))
         .min_by_key(|(distance, _)| *distance)?;
     (1..TOO_FAR).contains(&nearest.0).then_some(nearest.1)
 }
@@ -23,30 +24,57 @@ pub(crate) fn hint<'a>(
     did_you_mean(word, candidates).map(|candidate| format!("did you mean `{prefix}{candidate}`?"))
 }
 
-/// The number of edits between two words, where swapping two neighbours is one edit (optimal string alignment): `RNU` is
-/// nearer to `RUN` than to `ENV`. [`TOO_FAR`] where the lengths alone say that it is no less.
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    if left.len().abs_diff(right.len()) >= TOO_FAR {
-        return TOO_FAR;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=right.len()).collect();
-    for (line, from) in left.iter().enumerate() {
-        let mut row = vec![line + 1];
-        for (column, to) in right.iter().enumerate() {
-            let replaced = above[column] + usize::from(from != to);
-            let nearest = replaced.min(above[column + 1] + 1).min(row[column] + 1);
-            let swapped = line > 0 && column > 0 && *from == right[column - 1] && left[line - 1] == *to;
-            row.push(if swapped {
-                nearest.min(before[column - 1] + 1)
-            } else {
-                nearest
-            });
+/// Measures words against one, with memory that is used again for each.
+struct Meter {
+    word: Vec<char>,
+    candidate: Vec<char>,
+    /// The line before the last, the last, and the one in work.
+    lines: [Vec<usize>; 3],
+}
+
+impl Meter {
+    fn new(word: &str) -> Self {
+        Self {
+            word: word.chars().collect(),
+            candidate: Vec::new(),
+            lines: Default::default(),
         }
-        before = std::mem::replace(&mut above, row);
     }
-    above.last().copied().unwrap_or_default()
+
+    /// The number of edits between the words, where swapping two neighbours is one edit (optimal string alignment):
+    /// `RNU` is nearer to `RUN` than to `ENV`. [`TOO_FAR`] where it is that much or more.
+    fn distance(&mut self, candidate: &str) -> usize {
+        let (left, right) = (&self.word, &mut self.candidate);
+        right.clear();
+        right.extend(candidate.chars());
+        if left.len().abs_diff(right.len()) >= TOO_FAR {
+            return TOO_FAR;
+        }
+        let [before, above, row] = &mut self.lines;
+        above.clear();
+        above.extend(0..=right.len());
+        for (line, from) in left.iter().enumerate() {
+            row.clear();
+            row.push(line + 1);
+            for (column, to) in right.iter().enumerate() {
+                let replaced = above[column] + usize::from(from != to);
+                let nearest = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+                let swapped = line > 0 && column > 0 && *from == right[column - 1] && left[line - 1] == *to;
+                row.push(if swapped {
+                    nearest.min(before[column - 1] + 1)
+                } else {
+                    nearest
+                });
+            }
+            std::mem::swap(before, above);
+            std::mem::swap(above, row);
+            // What is that far away in two lines, which is as far as a swap looks back, does not come nearer again.
+            if before.iter().chain(&*above).all(|edits| *edits >= TOO_FAR) {
+                return TOO_FAR;
+            }
+        }
+        above.last().map_or(0, |edits| (*edits).min(TOO_FAR))
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +101,8 @@ mod tests {
 
     #[test]
     fn distance_counts_edits() {
-        let check = |left, right, expected| assert_eq!(distance(left, right), expected, "{left} {right}");
+        let check =
+            |left, right, expected| assert_eq!(Meter::new(left).distance(right), expected, "{left} {right}");
         check("", "", 0);
         check("ab", "", 2);
         check("", "ab", 2);
