@@ -71,6 +71,18 @@ impl BaseFiles {
         Ok(kept)
     }
 
+    /// Copies files out of an uncompressed archive that was listed like a layer.
+    ///
+    /// # Errors
+    /// A file is not what was listed, or there is no room to keep them. Blocking.
+    pub fn fetch_from(
+        self,
+        archive: Box<dyn Read + Send>,
+        files: &[Arc<BaseFile>],
+    ) -> Result<Self, FilesError> {
+        self.copy(archive, files)
+    }
+
     /// Opens a file that was fetched.
     ///
     /// # Errors
@@ -188,6 +200,12 @@ pub enum FilesError {
     NoLayer {
         /// The layer that was asked for.
         diff_id: DiffId,
+    },
+    /// An archive that they are in could not be opened.
+    #[error("the archive could not be read")]
+    Archive {
+        /// What happened.
+        source: io::Error,
     },
     /// They do not fit into memory, and not on disk.
     #[error("there is no room for {size} bytes of files of the base")]

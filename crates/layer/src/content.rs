@@ -1,5 +1,4 @@
 use std::io::Read;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use onlay_oci::{DiffId, Digest};
@@ -13,18 +12,20 @@ pub enum Content {
     Bytes(Arc<[u8]>),
     /// A file of a layer of the base, as that layer has it.
     Base(Arc<BaseFile>),
-    /// A file of the build context, by its path inside the context.
+    /// A file of a build context, by its path inside the context.
     Context {
+        /// Which of the build's contexts; whoever lists them counts them.
+        context: usize,
         /// Its path inside the context.
         path: ImagePath,
         /// Its size in bytes when it was listed.
         size: u64,
     },
-    /// A file on this machine, written by onlay itself.
-    Disk {
-        /// Where it is.
-        path: Arc<PathBuf>,
-        /// Its size in bytes.
+    /// Bytes that the build holds itself, such as a download, by their digest.
+    Held {
+        /// The digest of the bytes.
+        digest: Arc<Digest>,
+        /// The number of bytes.
         size: u64,
     },
     /// Several contents, one behind the other: what `>>` leaves.
@@ -57,7 +58,7 @@ impl Content {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Base(file) => file.size,
-            Self::Context { size, .. } | Self::Disk { size, .. } => *size,
+            Self::Context { size, .. } | Self::Held { size, .. } => *size,
             Self::Concatenation(parts) => parts.iter().map(Self::size).sum(),
         }
     }

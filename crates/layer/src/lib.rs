@@ -49,7 +49,7 @@ pub use listing::{Entry, EntryKind, Listing, ListingFormatError};
 pub use metadata::{Metadata, ModificationTime};
 pub use node::{Directory, Node, NodeKind};
 pub use path::{ImagePath, PathError};
-pub use read::{FileReadError, LayerReadError, read_files, read_listing};
+pub use read::{FileReadError, LayerReadError, read_archive, read_files, read_listing};
 pub use resolve::{LastLink, ResolveError, Resolved};
 pub use tree::{Lookup, Tree};
 pub use write::{LayerOptions, LayerWriteError, RECIPE_VERSION, WrittenLayer, write_layer};

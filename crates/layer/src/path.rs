@@ -42,6 +42,23 @@ impl ImagePath {
         Ok(path)
     }
 
+    /// Takes any path as relative to the root, as Go's `path.Join("/", ..)` does: empty names and `.` are dropped, `..`
+    /// takes the name before it away and stays at the root. Symbolic links play no part.
+    ///
+    /// # Errors
+    /// A name has a NUL, or something is too long.
+    pub fn clamped(path: &[u8]) -> Result<Self, PathError> {
+        let mut clamped = Self::root();
+        for name in path.split(|byte| *byte == b'/') {
+            match name {
+                b"" | b"." => {}
+                b".." => clamped = clamped.parent().unwrap_or_default(),
+                name => clamped = clamped.join(name)?,
+            }
+        }
+        Ok(clamped)
+    }
+
     /// Adds one name.
     ///
     /// # Errors
@@ -183,6 +200,19 @@ mod tests {
         for name in ["/a", "../a", "a/../b", "a/..", "a\0b", long.as_str()] {
             assert!(ImagePath::from_member(name.as_bytes()).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn clamped_paths_stay_inside() {
+        for (name, expected) in [
+            ("/a//b/./c/", "/a/b/c"),
+            ("../../a", "/a"),
+            ("a/../../b/..", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(ImagePath::clamped(name.as_bytes()).unwrap().to_string(), expected);
+        }
+        assert!(ImagePath::clamped(b"a\0b").is_err());
     }
 
     #[test]

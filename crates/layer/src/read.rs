@@ -3,6 +3,8 @@
 //! `tar` splits the stream into raw members; long names, PAX records and whiteouts are taken apart here, with limits,
 //! because a layer comes from strangers: a record of ten gigabytes must not end in memory, and a name must not leave the
 //! image.
+//!
+//! An archive that ADD unpacks is read the same way, but for its names: they are taken as an unpacker takes them.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -46,8 +48,34 @@ const AUFS_PREFIX: &[u8] = b".wh..wh.";
 /// The stream fails or is no tar, a member's name leaves the image, a hard link leads nowhere, or the diff id differs.
 pub fn read_listing(compressed: impl Read, expected: &DiffId) -> Result<Listing, LayerReadError> {
     let stream = decompressor(compressed).map_err(LayerReadError::Stream)?;
-    let mut archive = Archive::new(Counting::new(stream));
-    let mut reader = ListingReader::default();
+    let listing = list(stream, ListingReader::default())?;
+    if listing.diff_id != *expected {
+        return Err(LayerReadError::DiffId {
+            expected: expected.clone(),
+            found: listing.diff_id,
+        });
+    }
+    Ok(listing)
+}
+
+/// Streams a tar archive once, uncompressed, and lists it as if it were a layer: for `ADD` and for contexts.
+///
+/// Names are taken as unpackers take them: relative to where the archive is unpacked, absolute ones too, and `..` never
+/// leads out of there. The diff id that the listing gets is the digest of the archive.
+///
+/// # Errors
+/// The stream fails or is no tar, a hard link leads nowhere, or a member is named like a whiteout, which engines would
+/// take for one.
+pub fn read_archive(tar: impl Read) -> Result<Listing, LayerReadError> {
+    let reader = ListingReader {
+        names: Names::Archive,
+        ..ListingReader::default()
+    };
+    list(tar, reader)
+}
+
+fn list(tar: impl Read, mut reader: ListingReader) -> Result<Listing, LayerReadError> {
+    let mut archive = Archive::new(Counting::new(tar));
     let members = archive.entries().map_err(LayerReadError::Stream)?.raw(true);
     for member in members {
         reader.member(member.map_err(LayerReadError::Stream)?)?;
@@ -56,14 +84,7 @@ pub fn read_listing(compressed: impl Read, expected: &DiffId) -> Result<Listing,
     // What follows the end mark belongs to the diff id too.
     io::copy(&mut stream, &mut io::sink()).map_err(LayerReadError::Stream)?;
     let (digest, uncompressed_size) = stream.finish();
-    let found = DiffId::new(digest);
-    if found != *expected {
-        return Err(LayerReadError::DiffId {
-            expected: expected.clone(),
-            found,
-        });
-    }
-    reader.finish(found, uncompressed_size)
+    reader.finish(DiffId::new(digest), uncompressed_size)
 }
 
 /// Copies files out of a layer, compressed as it is stored, in one pass over it.
@@ -135,8 +156,26 @@ impl<W: io::Write> io::Write for Digesting<W> {
     }
 }
 
+/// Whose rules the names of members follow.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Names {
+    #[default]
+    Layer,
+    Archive,
+}
+
+impl Names {
+    fn path(self, name: &[u8]) -> Result<ImagePath, PathError> {
+        match self {
+            Self::Layer => ImagePath::from_member(name),
+            Self::Archive => ImagePath::clamped(name),
+        }
+    }
+}
+
 #[derive(Default)]
 struct ListingReader {
+    names: Names,
     entries: Vec<Entry>,
     positions: HashMap<ImagePath, usize>,
     inlined: Vec<(ImagePath, Vec<u8>)>,
@@ -194,7 +233,10 @@ impl ListingReader {
             .path
             .clone()
             .unwrap_or_else(|| member.path_bytes().into_owned());
-        let path = ImagePath::from_member(&name)?;
+        let path = self.names.path(&name)?;
+        if self.names == Names::Archive && path.name().is_some_and(|name| name.starts_with(WHITEOUT_PREFIX)) {
+            return Err(LayerReadError::WhiteoutName { path });
+        }
         let kind = match header.entry_type() {
             EntryType::Regular | EntryType::Continuous => match whiteout(&path)? {
                 Some(Whiteout::Of(target)) => {
@@ -213,7 +255,7 @@ impl ListingReader {
                 target: link_name(&member, &extensions),
             },
             EntryType::Link => {
-                let target = ImagePath::from_member(&link_name(&member, &extensions))?;
+                let target = self.names.path(&link_name(&member, &extensions))?;
                 self.hard_link(&path, target)?
             }
             EntryType::Char => {
@@ -550,6 +592,12 @@ pub enum LayerReadError {
         path: ImagePath,
         /// What it should share its bytes with.
         target: ImagePath,
+    },
+    /// A member of an archive that would be a whiteout once it is in a layer.
+    #[error("the archive's member {path} is named like a whiteout, and would delete files of the image")]
+    WhiteoutName {
+        /// The member.
+        path: ImagePath,
     },
     /// A member of a type that images do not have.
     #[error("the layer's member {path} has type `{found}`, which images do not have")]

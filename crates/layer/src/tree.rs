@@ -77,6 +77,25 @@ impl Tree {
         }
     }
 
+    /// Puts another tree under this one, as if this one were a layer on it: what it has hides what the other has in the
+    /// same place, and directories of both are one.
+    ///
+    /// This is how `COPY --link` lays files over an image that nobody looked at.
+    #[must_use]
+    pub fn as_layer_over(&self, lower: &Self) -> Self {
+        let upper = as_layer(&self.root);
+        let merged = merge(&upper, &lower.root);
+        let root = Node {
+            metadata: lower.root.metadata.clone(),
+            mtime: lower.root.mtime,
+            kind: merged.kind.clone(),
+        };
+        Self {
+            root: Arc::new(root),
+            complete: lower.complete,
+        }
+    }
+
     /// Says that there is no further layer: what was not found is absent.
     #[must_use]
     pub fn completed(self) -> Self {
@@ -344,6 +363,25 @@ fn merge_children(
     children
 }
 
+/// A whole tree as the layer that would hold it: in a layer, a directory does not hide what lower ones have in it.
+fn as_layer(node: &Arc<Node>) -> Arc<Node> {
+    let NodeKind::Directory(directory) = &node.kind else {
+        return node.clone();
+    };
+    let children = directory
+        .present()
+        .map(|(name, child)| (name.clone(), Slot::Present(as_layer(child))));
+    let directory = Directory {
+        children: children.collect(),
+        sealed: false,
+        implied: false,
+    };
+    Arc::new(Node {
+        kind: NodeKind::Directory(directory),
+        ..Node::clone(node)
+    })
+}
+
 /// What stands above a whiteout of a lower layer shows nothing of the layers below that one.
 fn seal(node: &Arc<Node>) -> Arc<Node> {
     match &node.kind {
@@ -424,6 +462,22 @@ mod tests {
                 ("c/old", "f1"),
             ],
         );
+    }
+
+    #[test]
+    fn a_tree_laid_over_another_hides_only_what_it_has() {
+        let lower = tree(&["d 750 1:1 a\nf 644 0:0 a/old 1\nl bin -> usr/bin\nf 644 0:0 x 1"]);
+        let upper = tree(&["d 755 0:0 a\nf 600 0:0 a/new 12\nd 755 0:0 bin\nf 755 0:0 bin/tool 1"]);
+        let laid = upper.as_layer_over(&lower);
+        let expected = [
+            ("a", "d755"),
+            ("a/old", "f1"),
+            ("a/new", "f2"),
+            ("bin", "d755"),
+            ("bin/tool", "f1"),
+            ("x", "f1"),
+        ];
+        check(&laid, &expected);
     }
 
     #[test]

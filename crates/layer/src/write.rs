@@ -196,7 +196,7 @@ impl<W: Write> Tar<W> {
             Content::Concatenation(parts) => {
                 return parts.iter().try_for_each(|part| self.content(path, part, source));
             }
-            Content::Base(_) | Content::Context { .. } | Content::Disk { .. } => {
+            Content::Base(_) | Content::Context { .. } | Content::Held { .. } => {
                 let mut reader = source.open(content).map_err(failed)?;
                 // One byte more than listed tells a file that grew from one that did not.
                 let mut limited = (&mut reader).take(content.size() + 1);
