@@ -53,12 +53,6 @@ fn lines_that_are_wrong() {
 #[test]
 fn what_this_version_does_not_do_is_refused_by_name() {
     refused(
-        &["COPY a /b"],
-        2,
-        &["COPY is not supported yet", "argument 1:1:1"],
-    );
-    refused(&["ADD a /b"], 2, &["ADD is not supported yet"]);
-    refused(
         &["RUN --mount=type=cache,target=/x true"],
         2,
         &["RUN --mount is not supported yet"],
@@ -69,6 +63,33 @@ fn what_this_version_does_not_do_is_refused_by_name() {
         &["`apt-get`", "argument 1:1:5", "executed"],
     );
     refused(&["RUN mkdir /ok && curl -O x"], 1, &["`curl`", "argument 1:1:18"]);
+}
+
+#[test]
+fn what_cannot_be_copied() {
+    refused(
+        &["COPY a /b"],
+        1,
+        &["argument 1:1:1", "no build context", "--context DIR"],
+    );
+    let out = ["--context", "."];
+    refused(
+        &["ENV A=1", "COPY nothing /b", out[0], out[1]],
+        1,
+        &["argument 2:1:6", "`/nothing` is not in the build context"],
+    );
+    refused(
+        &["COPY --from=3 a /b"],
+        1,
+        &["argument 1:1:13", "there is no stage 3"],
+    );
+    refused(
+        &["COPY --chown=nobody-here <<E /x\nE"],
+        1,
+        &["`nobody-here`", "/etc/passwd"],
+    );
+    refused(&["COPY --chmod=9 <<E /x\nE"], 1, &["invalid `--chmod=9`"]);
+    refused(&["COPY <<E /bin/sh/x\nE"], 1, &["is not a directory"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@
 
 mod bad_input;
 mod config_only;
+mod copying;
 mod destinations;
 mod ecr;
 mod engine;

@@ -1,18 +1,21 @@
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
-use onlay_base::{Base, BaseError, BaseImage, Bases, ImageSource, LayerStack, Listings};
-use onlay_dockerfile::{Diagnostics, Instruction, Located, SourceFile, parse_instructions};
-use onlay_image::{Image, ImageError};
-use onlay_layer::Tree;
+use onlay_base::{Base, BaseError, BaseImage, Bases, Listings};
+use onlay_dockerfile::Diagnostics;
+use onlay_fetch::FetchOptions;
+use onlay_image::ImageError;
 use onlay_oci::{Platform, PlatformSelection};
 use onlay_store::Location;
 
 use crate::built::{AssembleError, Built, Edited};
-use crate::recipe::{Plan, PlanPlatforms, PlannedBase, Recipe, RecipeError};
+use crate::graph::Graph;
+use crate::inputs::Inputs;
+use crate::plan::{Plan, PlanPlatforms, PlannedBase};
+use crate::recipe::{Recipe, RecipeError};
 use crate::refusal::refuse_unsupported;
-use crate::scope::StageScope;
-use crate::stage::StageBuild;
 use crate::step::StepError;
-use crate::{BuildEvent, BuildOptions, Events, Platforms};
+use crate::{BuildEvent, BuildOptions, Contexts, Events, Platforms};
 
 /// What a build reads through.
 #[derive(Clone)]
@@ -21,6 +24,10 @@ pub struct Builder {
     pub bases: Bases,
     /// Listings of layers.
     pub listings: Listings,
+    /// What COPY and ADD copy from.
+    pub contexts: Contexts,
+    /// How ADD downloads.
+    pub fetch: FetchOptions,
     /// Where events go.
     pub events: Events,
 }
@@ -40,17 +47,19 @@ impl Builder {
                     target,
                 },
                 &options.build_arguments,
+                &self.contexts.names(),
             )?;
-            refuse_unsupported(plan.stages.iter().flatten())?;
+            refuse_unsupported(plan.lines())?;
             Ok::<_, BuildError>(plan)
         };
         let first = plan(options.platforms.guess(&options.build_platform))?;
         let targets = self.targets(&first, options).await?;
+        let inputs = Arc::new(Inputs::default());
         let images = targets.into_iter().map(|target| {
-            let plan = &plan;
+            let (plan, inputs) = (&plan, inputs.clone());
             async move {
                 let platform_plan = plan(&target.platform)?;
-                self.image(platform_plan, target, options).await
+                self.image(platform_plan, target, options, inputs).await
             }
         });
         let images = try_join_all(images).await?;
@@ -62,7 +71,7 @@ impl Builder {
         let PlannedBase::Image {
             location,
             platform: None,
-        } = &plan.base
+        } = plan.base()
         else {
             return options.platforms.without_base();
         };
@@ -103,59 +112,22 @@ impl Builder {
         self.events.send(BuildEvent::Warning(message));
     }
 
-    async fn image(&self, plan: Plan, target: Target, options: &BuildOptions) -> Result<Edited, BuildError> {
-        let (base, image) = self.start(&plan.base, &target, options).await?;
-        let stack = base
-            .as_ref()
-            .map(|(source, image)| LayerStack::new(source.clone(), self.listings.clone(), image));
-        let tree = stack.as_ref().map_or_else(Tree::scratch, LayerStack::unread_tree);
-        let platform = image.platform()?;
-        let scope = StageScope::new(&image.env()?, &options.build_arguments, &plan.global_arguments);
-        let mut stage = StageBuild {
-            options,
-            events: &self.events,
-            platform,
-            image,
-            scope,
-            base,
-            stack,
-            tree,
-            made: Vec::new(),
-        };
-        for lines in &plan.stages {
-            let triggers = stage.take_triggers()?;
-            for line in triggers.iter().chain(lines) {
-                stage.step(line).await?;
-            }
-        }
-        let image = stage.image.with_unrecorded_labels(&options.labels)?;
-        Ok(Edited {
-            platform: target.platform,
-            base: stage.base,
-            image,
-            made: stage.made,
-        })
-    }
-
-    async fn start(
+    async fn image(
         &self,
-        planned: &PlannedBase,
-        target: &Target,
+        plan: Plan,
+        target: Target,
         options: &BuildOptions,
-    ) -> Result<(Option<(ImageSource, BaseImage)>, Image), BuildError> {
-        let PlannedBase::Image { location, platform } = planned else {
-            return Ok((None, Image::scratch(&target.platform, options.time)?));
-        };
-        let base = self.bases.resolve(location).await?;
-        let found = match &target.found {
-            Some((known, image)) if known == location && platform.is_none() => image.clone(),
-            _ => {
-                let wanted = platform.clone().unwrap_or_else(|| target.platform.clone());
-                base.platform(&wanted).await?
-            }
-        };
-        let image = Image::from_base(found.manifest.clone(), found.configuration.clone(), options.time)?;
-        Ok((Some((base.source().clone(), found)), image))
+        inputs: Arc<Inputs>,
+    ) -> Result<Edited, BuildError> {
+        let platform = target.platform.clone();
+        let graph = Graph::new(self, options, plan, target.platform, target.found, inputs);
+        let finished = graph.target().await?;
+        Ok(Edited {
+            platform,
+            base: finished.base,
+            image: finished.image.with_unrecorded_labels(&options.labels)?,
+            made: finished.made,
+        })
     }
 }
 
@@ -164,21 +136,6 @@ struct Target {
     platform: Platform,
     /// The image that it starts from, if finding the platform found that too.
     found: Option<(Location, BaseImage)>,
-}
-
-impl StageBuild<'_> {
-    /// Takes the ONBUILD triggers that the stage's base carries, to be carried out before its own lines.
-    fn take_triggers(&mut self) -> Result<Vec<Located<Instruction>>, BuildError> {
-        let (triggers, image) = self.image.clone().begin_stage().take_onbuild()?;
-        self.image = image;
-        let mut lines = Vec::new();
-        for (index, trigger) in triggers.into_iter().enumerate() {
-            let source = SourceFile::new(format!("ONBUILD trigger {} of the base", index + 1), trigger);
-            lines.extend(parse_instructions(source)?);
-        }
-        refuse_unsupported(&lines)?;
-        Ok(lines)
-    }
 }
 
 impl Platforms {
@@ -235,6 +192,12 @@ pub enum BuildError {
     /// The images of the platforms could not be put together.
     #[error("the image could not be made")]
     Assemble(#[from] AssembleError),
+    /// A line copies from a stage that planning did not see, as only a trigger of a base can.
+    #[error("stage {position} is not built for this target; copy from it in the stage's own lines")]
+    UnplannedStage {
+        /// Its position in the file, counted from 0.
+        position: usize,
+    },
     /// `--platform all` on nothing.
     #[error("`all` platforms of `scratch` are none; name them, such as `linux/amd64,linux/arm64`")]
     AllOfNothing,

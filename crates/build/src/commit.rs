@@ -1,19 +1,20 @@
-use std::io::Read;
 use std::sync::Arc;
 
 use onlay_base::BaseFiles;
 use onlay_dockerfile::{Instruction, Located};
 use onlay_image::NewLayer;
 use onlay_layer::{
-    BaseFile, Change, ChangeError, ChangeKind, Content, ContentSource, LayerOptions, Tree, WrittenLayer,
-    changes, write_layer,
+    BaseFile, Change, ChangeError, ChangeKind, Content, LayerOptions, Tree, WrittenLayer, changes,
+    write_layer,
 };
 use onlay_oci::{Descriptor, Family, MediaType};
 use onlay_store::{Blob, Spool};
 
 use crate::event::StepLayer;
+use crate::inputs::Contents;
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::{StepError, place};
+use crate::unchanged::{Doubtful, doubtful, restored};
 
 /// A layer made by an instruction, with its bytes.
 #[derive(Clone)]
@@ -44,16 +45,54 @@ impl StageBuild<'_> {
         after: Tree,
         outcome: &mut StepOutcome,
     ) -> Result<Option<NewLayer>, StepError> {
-        let changes = match changes(&self.tree, &after) {
-            Ok(changes) => changes,
-            Err(ChangeError::Unknown(_)) => return Ok(None),
-            Err(source) => {
-                return Err(StepError::Changes {
-                    place: place(line),
-                    source,
-                });
+        let before = self.files.tree.clone();
+        let compare = |after: &Tree| match changes(&before, after) {
+            Ok(changes) => Ok(Some(changes)),
+            Err(ChangeError::Unknown(_)) => Ok(None),
+            Err(source) => Err(not_a_layer(line, source)),
+        };
+        let Some(changes) = compare(&after)? else {
+            return Ok(None);
+        };
+        let (after, changes) = match doubtful(&before, &changes) {
+            none if none.is_empty() => (after, changes),
+            doubtful => {
+                let after = self.restored(after, doubtful).await?;
+                let changes = compare(&after)?.unwrap_or(changes);
+                (after, changes)
             }
         };
+        let new = self.add_layer(line, changes, outcome).await?;
+        self.files.tree = after;
+        Ok(Some(new))
+    }
+
+    async fn restored(&self, after: Tree, doubtful: Vec<Doubtful>) -> Result<Tree, StepError> {
+        let inputs = self.inputs.clone();
+        tokio::task::spawn_blocking(move || restored(&after, doubtful, &inputs))
+            .await
+            .map_err(|_| StepError::Worker)
+    }
+
+    /// Writes a tree of its own as a layer, and lays it over what is there, seen or not.
+    pub(crate) async fn commit_linked(
+        &mut self,
+        line: &Located<Instruction>,
+        linked: &Tree,
+        outcome: &mut StepOutcome,
+    ) -> Result<NewLayer, StepError> {
+        let changes = changes(&Tree::scratch(), linked).map_err(|source| not_a_layer(line, source))?;
+        let new = self.add_layer(line, changes, outcome).await?;
+        self.files.tree = linked.as_layer_over(&self.files.tree);
+        Ok(new)
+    }
+
+    async fn add_layer(
+        &mut self,
+        line: &Located<Instruction>,
+        changes: Vec<Change>,
+        outcome: &mut StepOutcome,
+    ) -> Result<NewLayer, StepError> {
         let entries = changes.len();
         let files = self.copy_up(&changes, outcome).await?;
         let made = self.write(line, changes, files).await?;
@@ -67,8 +106,7 @@ impl StageBuild<'_> {
             diff_id: made.layer.diff_id.clone(),
         };
         self.made.push(made);
-        self.tree = after;
-        Ok(Some(new))
+        Ok(new)
     }
 
     /// Fetches the files of the base that the layer holds again.
@@ -81,10 +119,7 @@ impl StageBuild<'_> {
         });
         let files = BaseFiles::new(self.options.temporary_directory.clone());
         outcome.copied_up = (wanted.len(), wanted.iter().map(|file| file.size).sum());
-        match &self.base {
-            Some((source, image)) if !wanted.is_empty() => Ok(files.fetch(source, image, &wanted).await?),
-            _ => Ok(files),
-        }
+        Ok(self.inputs.fetch(files, &wanted).await?)
     }
 
     async fn write(
@@ -98,8 +133,10 @@ impl StageBuild<'_> {
             compression: self.options.compression,
         };
         let spool = Spool::new(self.options.temporary_directory.clone());
+        let inputs = self.inputs.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let (layer, spool) = write_layer(&changes, &mut Contents { files }, &options, spool)?;
+            let mut contents = Contents { inputs, files };
+            let (layer, spool) = write_layer(&changes, &mut contents, &options, spool)?;
             Ok((layer, spool))
         });
         let (layer, spool) =
@@ -117,26 +154,17 @@ impl StageBuild<'_> {
     }
 }
 
+fn not_a_layer(line: &Located<Instruction>, source: ChangeError) -> StepError {
+    StepError::Changes {
+        place: place(line),
+        source,
+    }
+}
+
 fn base_files(content: &Content, wanted: &mut Vec<Arc<BaseFile>>) {
     match content {
         Content::Base(file) => wanted.push(file.clone()),
         Content::Concatenation(parts) => parts.iter().for_each(|part| base_files(part, wanted)),
-        Content::Bytes(_) | Content::Context { .. } | Content::Disk { .. } => {}
-    }
-}
-
-/// Where a layer's contents come from.
-struct Contents {
-    files: BaseFiles,
-}
-
-impl ContentSource for Contents {
-    fn open(&mut self, content: &Content) -> std::io::Result<Box<dyn Read + '_>> {
-        match content {
-            Content::Base(file) => self.files.open(file),
-            other => Err(std::io::Error::other(format!(
-                "no instruction of this version makes {other:?}"
-            ))),
-        }
+        Content::Bytes(_) | Content::Context { .. } | Content::Held { .. } => {}
     }
 }

@@ -61,6 +61,8 @@ pub enum Need {
 pub enum How {
     /// By editing the configuration.
     Configured,
+    /// By putting files into the tree.
+    Copied,
     /// By changing the tree of files; nothing was executed.
     Interpreted,
 }

@@ -10,19 +10,28 @@
 //!
 //! It deliberately executes nothing, publishes nothing, prints nothing, and reads neither environment nor clock.
 
+mod archive;
 mod build;
 mod built;
 mod commit;
+mod contexts;
 mod event;
+mod files;
+mod graph;
+mod inputs;
 mod options;
+mod plan;
 mod recipe;
 mod refusal;
 mod scope;
 mod stage;
 mod step;
+mod transfer;
+mod unchanged;
 
 pub use build::{BuildError, Builder};
 pub use built::{AssembleError, Built, BuiltImage};
+pub use contexts::{BuildContext, ContextListError, Contexts};
 pub use event::{BuildEvent, Events, How, Need, StepLayer, StepReport};
 pub use options::{BuildOptions, Platforms};
 pub use recipe::{Recipe, RecipeError};

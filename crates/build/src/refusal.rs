@@ -21,12 +21,11 @@ fn refusal(line: &Located<Instruction>) -> Option<Diagnostic> {
             span: line.keyword,
             source_file: line.source.clone(),
             hint: Some(
-                "this version edits configurations and interprets RUN lines that only touch files".to_owned(),
+                "this version interprets RUN lines that only touch files, and executes nothing".to_owned(),
             ),
         })
     };
     match &line.value {
-        Instruction::Copy(_) | Instruction::Add(_) => refuse(line.value.keyword().to_owned()),
         Instruction::Run(run) => {
             if !run.mounts.is_empty() {
                 return refuse("RUN --mount".to_owned());
@@ -36,8 +35,10 @@ fn refusal(line: &Located<Instruction>) -> Option<Diagnostic> {
                 Script::Shell(_) | Script::Exec(_) => None,
             }
         }
-        Instruction::Arg(_)
+        Instruction::Add(_)
+        | Instruction::Arg(_)
         | Instruction::Cmd(_)
+        | Instruction::Copy(_)
         | Instruction::Entrypoint(_)
         | Instruction::Env(_)
         | Instruction::Expose(_)

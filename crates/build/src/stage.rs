@@ -1,13 +1,17 @@
-use onlay_base::{BaseImage, ImageSource, LayerStack, ReadLayer};
+use std::sync::Arc;
+
+use onlay_base::{BaseImage, ImageSource, ReadLayer};
 use onlay_dockerfile::{ExpandedInstruction, Instruction, Located};
 use onlay_image::Image;
-use onlay_layer::Tree;
 use onlay_oci::Platform;
 
 use crate::commit::MadeLayer;
 use crate::event::{How, Need, StepLayer, StepReport};
+use crate::files::Files;
+use crate::graph::Graph;
+use crate::inputs::Inputs;
 use crate::scope::StageScope;
-use crate::step::{StepError, configure, place, run, workdir};
+use crate::step::{StepError, add, configure, copy, place, run, workdir};
 use crate::{BuildEvent, BuildOptions, Events};
 
 /// The image of one platform while its lines are carried out.
@@ -17,10 +21,14 @@ pub(crate) struct StageBuild<'a> {
     pub(crate) platform: Platform,
     pub(crate) image: Image,
     pub(crate) scope: StageScope,
-    /// The base, if there is one: where its files come from.
+    /// The base, if there is one.
     pub(crate) base: Option<(ImageSource, BaseImage)>,
-    pub(crate) stack: Option<LayerStack>,
-    pub(crate) tree: Tree,
+    pub(crate) files: Files,
+    /// The other stages, for lines that copy from them.
+    pub(crate) graph: &'a Graph<'a>,
+    /// Which stage of the file this is.
+    pub(crate) position: usize,
+    pub(crate) inputs: Arc<Inputs>,
     /// The layers made so far, base first.
     pub(crate) made: Vec<MadeLayer>,
 }
@@ -40,7 +48,10 @@ impl StageBuild<'_> {
         let expanded = line.expand(&self.scope).map_err(StepError::Lines)?;
         let touches_files = matches!(
             expanded,
-            ExpandedInstruction::Run(_) | ExpandedInstruction::Workdir(_)
+            ExpandedInstruction::Add(_)
+                | ExpandedInstruction::Copy(_)
+                | ExpandedInstruction::Run(_)
+                | ExpandedInstruction::Workdir(_)
         );
         if touches_files && !self.platform.is_linux() {
             return Err(StepError::at(
@@ -66,6 +77,8 @@ impl StageBuild<'_> {
         instruction: ExpandedInstruction,
     ) -> Result<StepOutcome, StepError> {
         match instruction {
+            ExpandedInstruction::Add(add) => add::add(self, line, add).await,
+            ExpandedInstruction::Copy(copy) => copy::copy(self, line, copy).await,
             ExpandedInstruction::Run(command) => run::run(self, line, command).await,
             ExpandedInstruction::Workdir(directory) => workdir::workdir(self, line, &directory).await,
             other => {
@@ -92,10 +105,10 @@ impl StageBuild<'_> {
             place: place(line),
             text: line.text.clone(),
             need,
-            how: if touches_files {
-                How::Interpreted
-            } else {
-                How::Configured
+            how: match line.value {
+                Instruction::Add(_) | Instruction::Copy(_) => How::Copied,
+                Instruction::Run(_) | Instruction::Workdir(_) => How::Interpreted,
+                _ => How::Configured,
             },
             layers: outcome.layers,
             copied_up: outcome.copied_up,
@@ -106,17 +119,11 @@ impl StageBuild<'_> {
 
     /// Reads the next layer, or all that remain, under the tree.
     pub(crate) async fn read_more(&mut self, all: bool) -> Result<Vec<ReadLayer>, StepError> {
-        let Some(stack) = &mut self.stack else {
-            self.tree = self.tree.clone().completed();
-            return Ok(Vec::new());
-        };
-        let tree = self.tree.clone();
-        let (tree, layers) = if all {
-            stack.read_rest(tree).await?
-        } else {
-            stack.read_next(tree).await?
-        };
-        self.tree = tree;
-        Ok(layers)
+        Ok(self.files.read_more(all).await?)
+    }
+
+    pub(crate) fn warn_at(&self, line: &Located<Instruction>, message: &str) {
+        self.events
+            .send(BuildEvent::Warning(format!("{}: {message}", place(line))));
     }
 }

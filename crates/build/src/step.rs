@@ -1,14 +1,21 @@
 //! The instructions, one file for each that does more than edit the configuration.
 
+pub(crate) mod add;
 pub(crate) mod configure;
+pub(crate) mod copy;
+pub(crate) mod deliver;
 pub(crate) mod owner;
 pub(crate) mod run;
 pub(crate) mod workdir;
 
+use bstr::ByteSlice;
 use onlay_base::{FilesError, ListingsError};
-use onlay_dockerfile::{Diagnostic, Diagnostics, Instruction, Located};
+use onlay_dockerfile::{Diagnostic, Diagnostics, Instruction, Located, Span};
+use onlay_fetch::FetchError;
 use onlay_image::ImageError;
-use onlay_layer::{ChangeError, LayerWriteError};
+use onlay_layer::{ChangeError, LayerReadError, LayerWriteError};
+
+use crate::{BuildError, ContextListError};
 
 /// Why a line could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +54,30 @@ pub enum StepError {
         /// What is wrong with them.
         source: ChangeError,
     },
+    /// The build context could not be listed.
+    #[error(transparent)]
+    Context(#[from] ContextListError),
+    /// A stage or image that the line copies from could not be had.
+    #[error(transparent)]
+    Source(#[from] Box<BuildError>),
+    /// A file could not be downloaded.
+    #[error("{place}: the download failed")]
+    Download {
+        /// The line.
+        place: String,
+        /// What happened.
+        source: Box<FetchError>,
+    },
+    /// An archive could not be unpacked.
+    #[error("{place}: `{archive}` cannot be unpacked")]
+    Archive {
+        /// The line.
+        place: String,
+        /// The archive, as the line names it.
+        archive: String,
+        /// What happened.
+        source: LayerReadError,
+    },
     /// A thread that wrote a layer ended without an answer.
     #[error("writing a layer was interrupted")]
     Worker,
@@ -62,6 +93,32 @@ impl StepError {
             hint: None,
         };
         Self::Lines(diagnostic.into())
+    }
+
+    /// Points at the piece of the line that is to blame, if the line has it as it stands, else at all of the line.
+    pub(crate) fn blame(line: &Located<Instruction>, piece: &str, message: String) -> Self {
+        let text = line
+            .source
+            .text()
+            .get(line.span.start..line.span.end)
+            .unwrap_or_default();
+        let found = text.find(piece.as_bytes()).filter(|_| !piece.is_empty());
+        let span = match found {
+            Some(offset) => {
+                let start = line.span.start + offset;
+                Span::new(start, start + piece.len())
+            }
+            None => line.span,
+        };
+        Self::Lines(
+            Diagnostic {
+                message,
+                span,
+                source_file: line.source.clone(),
+                hint: None,
+            }
+            .into(),
+        )
     }
 
     pub(crate) fn with_hint(self, hint: &str) -> Self {

@@ -39,6 +39,7 @@ fn needed(step: &StepReport) -> &'static str {
 fn executed(how: How) -> &'static str {
     match how {
         How::Configured => "nothing (configuration edited)",
+        How::Copied => "nothing (files copied over the listing)",
         How::Interpreted => "nothing (interpreted over the listing)",
     }
 }

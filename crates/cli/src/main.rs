@@ -13,6 +13,7 @@
 
 mod arguments;
 mod commands;
+mod context;
 mod ecr;
 mod environment;
 mod exit_code;

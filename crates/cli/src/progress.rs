@@ -72,6 +72,7 @@ impl Progress {
     fn step(&self, report: &StepReport) {
         let how = match report.how {
             How::Configured => "configured",
+            How::Copied => "copied",
             How::Interpreted => "interpreted",
         };
         let layer = match &report.layer {

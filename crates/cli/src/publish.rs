@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onlay_base::{Bases, ImageSource};
-use onlay_build::{BuildOptions, Builder, Built, Platforms, Recipe};
+use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe};
+use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
 use onlay_oci::{Digest, Document, MediaType};
 use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
@@ -22,6 +23,8 @@ use crate::time::BuildTime;
 /// All that `apply` and `build` differ in, and the options that they share.
 pub(crate) struct Request {
     pub recipe: Recipe,
+    /// What COPY and ADD copy from.
+    pub contexts: Contexts,
     pub platforms: Platforms,
     pub build_arguments: BTreeMap<String, String>,
     pub time: BuildTime,
@@ -42,6 +45,11 @@ pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let builder = Builder {
         bases: Bases::new(session.client.clone()),
         listings: session.listings.clone(),
+        contexts: request.contexts.clone(),
+        fetch: FetchOptions {
+            temporary_directory: options.temporary_directory.clone(),
+            ..FetchOptions::default()
+        },
         events: progress.events(),
     };
     let built = builder.build(&request.recipe, &options).await?;

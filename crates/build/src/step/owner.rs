@@ -8,10 +8,11 @@ pub(crate) enum OwnerError {
     Message(String),
 }
 
-/// The user and group that WORKDIR makes directories as.
+/// The user and group that WORKDIR makes directories as, and that `--chown` names.
 ///
 /// A name is looked up in the image's own `/etc/passwd`, with its primary group; a bare number is its own group, unlike
-/// in RUN (dockerfile.md §5.1, BuildKit).
+/// in RUN (dockerfile.md §5.1, BuildKit). `root` is 0 in every image, one without such files too. A name that is not
+/// there is an error; BuildKit silently takes 0.
 pub(crate) fn owner(tree: &Tree, user: &str) -> Result<(u32, u32), OwnerError> {
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group)),
@@ -26,6 +27,7 @@ pub(crate) fn owner(tree: &Tree, user: &str) -> Result<(u32, u32), OwnerError> {
     };
     let gid = match group {
         None | Some("") => primary,
+        Some("root") => 0,
         Some(group) => match group.parse::<u32>() {
             Ok(number) => number,
             Err(_) => numbers(tree, b"/etc/group", group)?.0,

@@ -1,4 +1,4 @@
-use onlay_dockerfile::{Diagnostic, ExpandedRun, Instruction, Located, Script, Span};
+use onlay_dockerfile::{ExpandedRun, Instruction, Located, Script};
 use onlay_image::{CommandForm, ImageError};
 use onlay_layer::Tree;
 use onlay_shell::{CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, interpret};
@@ -51,7 +51,7 @@ async fn interpreted(
             Outcome::NotUnderstood(token) => return Err(not_understood(line, &token)),
             Outcome::Needs(need) => need,
         };
-        if stage.tree.is_complete() {
+        if stage.files.tree.is_complete() {
             let paths: Vec<String> = need.paths.iter().map(ToString::to_string).collect();
             return Err(StepError::at(
                 line,
@@ -82,7 +82,7 @@ fn interpret_once(stage: &StageBuild<'_>, script: &Script) -> Result<Outcome, Im
         user: &user,
         tools: stage.options.tools,
     };
-    Ok(interpret(&line, &stage.tree))
+    Ok(interpret(&line, &stage.files.tree))
 }
 
 /// The history's text: the command with the shell that it would be given to.
@@ -109,7 +109,7 @@ fn command_failed(line: &Located<Instruction>, failure: &Failure) -> StepError {
         "`{}` failed with exit code {}{printed}",
         failure.command, failure.status
     );
-    let error = blame(line, &failure.command, message);
+    let error = StepError::blame(line, &failure.command, message);
     match failure.cause {
         FailureCause::Command => error,
         FailureCause::NoShell | FailureCause::NoCommand => error.with_hint(
@@ -120,32 +120,6 @@ fn command_failed(line: &Located<Instruction>, failure: &Failure) -> StepError {
 
 fn not_understood(line: &Located<Instruction>, token: &NotUnderstood) -> StepError {
     let message = format!("RUN would have to be executed, which this version does not do: {token}");
-    blame(line, &token.token, message)
+    StepError::blame(line, &token.token, message)
         .with_hint("lines that only touch files are interpreted; see `Interpreted RUN lines` in the README")
-}
-
-/// Points at the piece of the line that is to blame, if the line has it as it stands, else at all of the line.
-fn blame(line: &Located<Instruction>, token: &str, message: String) -> StepError {
-    let text = line
-        .source
-        .text()
-        .get(line.span.start..line.span.end)
-        .unwrap_or_default();
-    let found = bstr::ByteSlice::find(text, token.as_bytes()).filter(|_| !token.is_empty());
-    let span = match found {
-        Some(offset) => {
-            let start = line.span.start + offset;
-            Span::new(start, start + token.len())
-        }
-        None => line.span,
-    };
-    StepError::Lines(
-        Diagnostic {
-            message,
-            span,
-            source_file: line.source.clone(),
-            hint: None,
-        }
-        .into(),
-    )
 }

@@ -33,7 +33,7 @@ pub(crate) async fn workdir(
     }
     loop {
         let user = stage.image.user().map_err(failed)?;
-        let made = make_directories(&stage.tree, &directory, &user);
+        let made = make_directories(&stage.files.tree, &directory, &user);
         let all = match made {
             Ok(after) => match stage.commit(line, after, &mut outcome).await? {
                 Some(layer) => {
@@ -46,7 +46,7 @@ pub(crate) async fn workdir(
                 }
                 None => true,
             },
-            Err(MakeError::Unknown) if stage.tree.is_complete() => {
+            Err(MakeError::Unknown) if stage.files.tree.is_complete() => {
                 return Err(StepError::at(
                     line,
                     format!("what is at `{directory}` cannot be known"),

@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use onlay_build::{Platforms, Recipe};
+use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Diagnostics, Instruction, Located, SourceFile, parse_instructions};
 use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
 use onlay_store::Location;
 
+use crate::context::directory;
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions};
 use crate::publish::{Request, make_and_publish};
 use crate::time::BuildTime;
@@ -34,6 +35,10 @@ pub(crate) struct Apply {
     #[arg(short, long, value_name = "LINES")]
     file: Option<PathBuf>,
 
+    /// The directory that COPY and ADD copy from
+    #[arg(long, value_name = "DIRECTORY")]
+    context: Option<PathBuf>,
+
     /// Platforms to edit: `all`, or a list such as linux/amd64,linux/arm64
     #[arg(long, default_value = "all", value_name = "LIST|all")]
     platform: PlatformSelection,
@@ -52,13 +57,18 @@ impl Apply {
     /// Reads the instructions, edits the image and publishes it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let lines = self.lines()?;
-        let time = BuildTime::resolve(self.image.timestamp.as_deref(), None)?;
+        let time = BuildTime::resolve(self.image.timestamp.as_deref(), self.context.as_deref())?;
+        let contexts = match &self.context {
+            Some(root) => Contexts::none().with_main(&root.display().to_string(), directory(root, None)?),
+            None => Contexts::none(),
+        };
         let recipe = Recipe::Lines {
             base: self.base,
             lines,
         };
         make_and_publish(Request {
             recipe,
+            contexts,
             platforms: Platforms::Selected(self.platform),
             build_arguments: Default::default(),
             time,

@@ -1,14 +1,15 @@
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use onlay_build::{Platforms, Recipe};
+use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Dockerfile, SourceFile};
 use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
-use onlay_store::Location;
 
+use crate::context::{NamedContext, directory};
 use crate::failure::Usage;
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions, host_platform};
 use crate::publish::{Request, make_and_publish};
@@ -35,8 +36,9 @@ pub(crate) struct Build {
     #[arg(long, value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
 
-    /// An image that stands in for a name in FROM: docker-image://REFERENCE or oci-layout://DIRECTORY[:TAG]
-    #[arg(long, value_name = "NAME=IMAGE")]
+    /// What stands in for a name in FROM and --from: docker-image://REFERENCE, oci-layout://DIRECTORY[:TAG] or, for
+    /// --from, a directory
+    #[arg(long, value_name = "NAME=SOURCE")]
     build_context: Vec<String>,
 
     /// Platforms to build: `all` that the base has, or a list such as linux/amd64,linux/arm64 [default: this machine's]
@@ -61,11 +63,21 @@ impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let dockerfile = Dockerfile::parse(self.source()?)?;
-        let named_images = self
-            .build_context
-            .iter()
-            .map(|text| named_image(text))
-            .collect::<Result<_, _>>()?;
+        let mut contexts = Contexts::none().with_main(
+            &self.context.display().to_string(),
+            directory(&self.context, self.file.as_deref())?,
+        );
+        let mut named_images = BTreeMap::new();
+        for text in &self.build_context {
+            match NamedContext::parse(text)? {
+                NamedContext::Image(name, location) => {
+                    named_images.insert(name, location);
+                }
+                NamedContext::Directory(name, root) => {
+                    contexts = contexts.with_named(&name, directory(&root, None)?);
+                }
+            }
+        }
         let time = BuildTime::resolve(self.image.timestamp.as_deref(), Some(&self.context))?;
         let build_arguments = self
             .build_arg
@@ -82,6 +94,7 @@ impl Build {
                 target: self.target,
                 named_images,
             },
+            contexts,
             platforms,
             build_arguments,
             time,
@@ -138,28 +151,4 @@ fn build_argument(text: &str) -> Option<(String, String)> {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.to_owned(), crate::environment::text(text)?)),
     }
-}
-
-fn named_image(text: &str) -> anyhow::Result<(String, Location)> {
-    let (name, image) = text.split_once('=').ok_or_else(|| {
-        Usage(format!(
-            "`--build-context {text}` has no `=`, expected NAME=IMAGE"
-        ))
-    })?;
-    let location = if let Some(reference) = image.strip_prefix("docker-image://") {
-        reference
-            .parse::<onlay_oci::Reference>()
-            .map(Location::Registry)
-            .map_err(|error| Usage(error.to_string()))?
-    } else if let Some(layout) = image.strip_prefix("oci-layout://") {
-        format!("oci:{layout}")
-            .parse::<Location>()
-            .map_err(|error| Usage(error.to_string()))?
-    } else {
-        return Err(Usage(format!(
-            "build context `{image}` is not supported yet, expected docker-image://REFERENCE or oci-layout://DIRECTORY[:TAG]"
-        ))
-        .into());
-    };
-    Ok((name.to_owned(), location))
 }

@@ -1,0 +1,142 @@
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use onlay_base::{BaseFiles, BaseImage, FilesError, ImageSource, SourceError};
+use onlay_context::DirectoryContext;
+use onlay_layer::{BaseFile, Content, ContentSource};
+use onlay_oci::{DiffId, Digest};
+use onlay_store::Blob;
+
+use crate::archive;
+
+/// Where the contents come from that a build writes into its layers: one for all its stages and platforms, because
+/// files wander from stage to stage by reference.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    layers: Mutex<HashMap<DiffId, LayerOrigin>>,
+    held: Mutex<HashMap<Digest, Blob>>,
+    directories: Mutex<Vec<Arc<DirectoryContext>>>,
+}
+
+/// What holds the files of a listing.
+#[derive(Clone)]
+enum LayerOrigin {
+    /// A layer of an image.
+    Image(Box<(ImageSource, BaseImage)>),
+    /// A tar archive.
+    Archive(Content),
+}
+
+impl Inputs {
+    /// Makes an image's files known.
+    pub(crate) fn add_image(&self, source: &ImageSource, image: &BaseImage) {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, diff_id) in image.layers() {
+            layers
+                .entry(diff_id.clone())
+                .or_insert_with(|| LayerOrigin::Image(Box::new((source.clone(), image.clone()))));
+        }
+    }
+
+    /// Makes the files of an archive known, under the diff id that its listing has.
+    pub(crate) fn add_archive(&self, diff_id: DiffId, archive: Content) {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.insert(diff_id, LayerOrigin::Archive(archive));
+    }
+
+    /// Keeps bytes, and gives the content that stands for them.
+    pub(crate) fn hold(&self, digest: Digest, blob: Blob) -> Content {
+        let size = blob.size();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert(digest.clone(), blob);
+        Content::Held {
+            digest: Arc::new(digest),
+            size,
+        }
+    }
+
+    /// Makes a directory's files known, and gives the number that its contents carry.
+    pub(crate) fn add_directory(&self, directory: Arc<DirectoryContext>) -> usize {
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        directories.push(directory);
+        directories.len() - 1
+    }
+
+    /// Opens a content that is at hand. Blocking.
+    pub(crate) fn open(&self, content: &Content) -> io::Result<Box<dyn Read + Send>> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{content:?} is not at hand"));
+        match content {
+            Content::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
+            Content::Held { digest, .. } => {
+                let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Box::new(held.get(digest.as_ref()).ok_or_else(missing)?.reader()))
+            }
+            Content::Context { context, path, size } => {
+                let directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+                let directory = directories.get(*context).ok_or_else(missing)?.clone();
+                drop(directories);
+                let file = directory.open_file(path.as_bytes(), *size);
+                Ok(Box::new(file.map_err(io::Error::other)?))
+            }
+            Content::Base(_) | Content::Concatenation(_) => Err(missing()),
+        }
+    }
+
+    /// Fetches files of images and archives, each layer in one pass.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        mut files: BaseFiles,
+        wanted: &[Arc<BaseFile>],
+    ) -> Result<BaseFiles, FilesError> {
+        for (diff_id, wanted) in by_layer(wanted) {
+            let origin = {
+                let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+                layers.get(&diff_id).cloned()
+            };
+            files = match origin {
+                None => return Err(FilesError::NoLayer { diff_id }),
+                Some(LayerOrigin::Image(image)) => files.fetch(&image.0, &image.1, &wanted).await?,
+                Some(LayerOrigin::Archive(archive)) => {
+                    let inputs = self.clone();
+                    let read = tokio::task::spawn_blocking(move || {
+                        let tar = inputs
+                            .open(&archive)
+                            .and_then(archive::decompressed)
+                            .map_err(|source| FilesError::Archive { source })?;
+                        files.fetch_from(tar, &wanted)
+                    });
+                    read.await
+                        .map_err(|_| FilesError::Source(SourceError::Worker))??
+                }
+            };
+        }
+        Ok(files)
+    }
+}
+
+fn by_layer(files: &[Arc<BaseFile>]) -> HashMap<DiffId, Vec<Arc<BaseFile>>> {
+    let mut by_layer: HashMap<DiffId, Vec<Arc<BaseFile>>> = HashMap::new();
+    for file in files {
+        by_layer
+            .entry(DiffId::clone(&file.layer))
+            .or_default()
+            .push(file.clone());
+    }
+    by_layer
+}
+
+/// The contents of one layer while it is written.
+pub(crate) struct Contents {
+    pub(crate) inputs: Arc<Inputs>,
+    pub(crate) files: BaseFiles,
+}
+
+impl ContentSource for Contents {
+    fn open(&mut self, content: &Content) -> io::Result<Box<dyn Read + '_>> {
+        match content {
+            Content::Base(file) => self.files.open(file),
+            other => Ok(self.inputs.open(other)?),
+        }
+    }
+}
