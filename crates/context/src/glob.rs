@@ -1,3 +1,5 @@
+use bstr::Finder;
+
 use crate::class::{Class, Dialect, WORD, decode, escaped_character};
 use crate::pattern::PatternError;
 
@@ -7,6 +9,8 @@ pub(crate) struct Glob {
     tokens: Vec<Token>,
     /// How many slashes every match has, if that is the same for all.
     slashes: Option<usize>,
+    /// The longest literal part, which every match has in it. Most paths are found not to match by that alone.
+    part: Finder<'static>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ impl Glob {
         let mut glob = Glob {
             tokens: Vec::new(),
             slashes: None,
+            part: Finder::new(b""),
         };
         let mut rest = pattern;
         while let Some((&first, after)) = rest.split_first() {
@@ -65,11 +70,17 @@ impl Glob {
             }
         }
         glob.slashes = slashes_of(&glob.tokens);
+        let parts = glob.tokens.iter().map(|token| literal(Some(token)));
+        let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+        glob.part = Finder::new(longest).into_owned();
         Ok(glob)
     }
 
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
-        path.starts_with(self.prefix()) && path.ends_with(self.suffix()) && self.matches_slowly(path)
+        path.starts_with(self.prefix())
+            && path.ends_with(self.suffix())
+            && self.part.find(path).is_some()
+            && self.matches_slowly(path)
     }
 
     /// Tells whether a path strictly below a directory could match. It may say yes too often.
