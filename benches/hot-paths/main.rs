@@ -7,6 +7,7 @@
     reason = "a bench of inputs that are wrong has nothing to measure"
 )]
 
+mod context;
 mod digest;
 mod dockerfile;
 mod layer;
@@ -23,5 +24,6 @@ fn main() {
     listing::bench(&mut criterion);
     tree::bench(&mut criterion);
     layer::bench(&mut criterion);
+    context::bench(&mut criterion);
     criterion.final_summary();
 }
