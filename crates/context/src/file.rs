@@ -124,3 +124,34 @@ fn open_by_components(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     }
     rustix::fs::openat(inner.as_ref().unwrap_or(root).as_fd(), name, FILE, Mode::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Open = fn(&OwnedFd, &[u8]) -> Result<OwnedFd, Errno>;
+
+    /// The way without openat2 refuses the same.
+    #[test]
+    fn both_ways_stay_beneath() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs_err::create_dir_all(path.join("root/inner")).unwrap();
+        fs_err::write(path.join("root/inner/file"), "").unwrap();
+        fs_err::write(path.join("outside"), "").unwrap();
+        std::os::unix::fs::symlink("inner", path.join("root/link")).unwrap();
+        std::os::unix::fs::symlink("inner/file", path.join("root/file-link")).unwrap();
+        let root = OwnedFd::from(File::from(fs_err::File::open(path.join("root")).unwrap()));
+        for open in [open_beneath as Open, open_by_components] {
+            open(&root, b"inner/file").unwrap();
+            assert_eq!(open(&root, b"none").unwrap_err(), Errno::NOENT);
+            for path in ["link/file", "file-link", "../outside", "inner/../../outside"] {
+                let errno = open(&root, path.as_bytes()).unwrap_err();
+                assert!(
+                    [Errno::LOOP, Errno::NOTDIR, Errno::XDEV].contains(&errno),
+                    "{path}: {errno}"
+                );
+            }
+        }
+    }
+}
