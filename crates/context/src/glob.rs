@@ -61,6 +61,10 @@ impl Glob {
                     (class, rest) = Class::parse(rest, Dialect::Regexp)?;
                     glob.tokens.push(Token::Class(class));
                 }
+                b'\\' if let Some((character, after)) = hexadecimal(rest) => {
+                    glob.push_character(character);
+                    rest = after;
+                }
                 b'\\' => {
                     let (character, length) = decode(rest);
                     glob.push_escape(character)?;
@@ -106,6 +110,13 @@ impl Glob {
         }
     }
 
+    fn push_character(&mut self, character: char) {
+        let mut buffer = [0; 4];
+        for &byte in character.encode_utf8(&mut buffer).as_bytes() {
+            self.push_byte(byte);
+        }
+    }
+
     /// The letters mean what they mean in a regular expression. Nobody wants that, but builds give the files they do.
     fn push_escape(&mut self, character: char) -> Result<(), PatternError> {
         let token = match character {
@@ -117,7 +128,7 @@ impl Glob {
                 Some(class) => Token::Class(class),
                 None => {
                     let character = escaped_character(character).ok_or(PatternError::Escape { character })?;
-                    self.push_byte(character as u8);
+                    self.push_character(character);
                     return Ok(());
                 }
             },
@@ -195,6 +206,15 @@ fn literal(token: Option<&Token>) -> &[u8] {
         Some(Token::Literal(bytes)) => bytes,
         _ => b"",
     }
+}
+
+/// The character of an escape such as `\x64`, after its backslash.
+fn hexadecimal(text: &[u8]) -> Option<(char, &[u8])> {
+    let [b'x', high, low, rest @ ..] = text else {
+        return None;
+    };
+    let value = char::from(*high).to_digit(16)? * 16 + char::from(*low).to_digit(16)?;
+    Some((char::from_u32(value)?, rest))
 }
 
 fn slashes_of(tokens: &[Token]) -> Option<usize> {

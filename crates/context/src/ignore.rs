@@ -12,8 +12,9 @@ use crate::rule::Rule;
 ///
 /// The last pattern that matches a path, or a directory that it lies in, decides. Paths are relative to the root, with
 /// slashes and no slash at the start. The meaning is that of moby's patternmatcher, its oddities included: `**` matches
-/// any number of directories but does not run across a newline in a name, and a backslash before a letter is an escape of a regular
-/// expression. One oddity is not kept: a `*` or `?` between brackets is that character.
+/// any number of directories but does not run across a newline in a name, and a backslash before a letter is an escape
+/// of a regular expression. Two oddities are not kept: a `*` or `?` between brackets is that character, and the escapes
+/// `\p`, `\Q` and of octal numbers are refused.
 ///
 /// ```
 /// use onlay_context::Ignore;

@@ -114,6 +114,7 @@ fn oddities() {
     check(r"x\d*", &["x1", "x12"], &["xd"]);
     check(r"obj\Debug", &["objXebug"], &[r"obj\Debug", "obj1ebug"]);
     check(r"foo\bar", &[], &[r"foo\bar", "foobar", "foo/bar"]);
+    check(r"bin\x64", &["bind"], &[r"bin\x64", "binx64"]);
     check("^a", &["^a"], &["a"]);
     check("^a*", &["ab"], &["^ab"]);
     check("[[:digit:]]", &["1"], &[":]", "d]"]);
