@@ -2,14 +2,12 @@
 
 use std::io::{self, BufReader, Read};
 
+use onlay_context::{SNIFF_LENGTH, StdinKind, TarCompression, sniff};
+
 const BUFFER_SIZE: usize = 64 * 1024;
 const BZIP2_MAGIC: &[u8] = b"BZh";
 const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 const LONGEST_MAGIC: usize = 6;
-
-/// A tar header's size, and where its checksum stands in it.
-const HEADER_SIZE: usize = 512;
-const CHECKSUM: std::ops::Range<usize> = 148..156;
 
 /// Uncompresses gzip, bzip2, xz and zstd; anything else comes as it is.
 ///
@@ -39,41 +37,11 @@ pub(crate) fn decompressed(mut raw: Box<dyn Read + Send>) -> io::Result<Box<dyn 
 pub(crate) fn is_tar(raw: Box<dyn Read + Send>) -> io::Result<bool> {
     let mut header = Vec::new();
     let uncompressed = decompressed(raw)?;
-    match uncompressed.take(HEADER_SIZE as u64).read_to_end(&mut header) {
-        Ok(HEADER_SIZE) => Ok(has_checksum(&header)),
+    match uncompressed.take(SNIFF_LENGTH as u64).read_to_end(&mut header) {
+        Ok(_) if sniff(&header) == StdinKind::Tar(TarCompression::None) => Ok(true),
         // Bytes behind a magic number that do not decompress are no archive.
         Ok(_) | Err(_) => Ok(false),
     }
-}
-
-fn has_checksum(header: &[u8]) -> bool {
-    let text = &header[CHECKSUM];
-    let digits: String = text
-        .iter()
-        .map(|byte| char::from(*byte))
-        .skip_while(|digit| *digit == ' ')
-        .take_while(char::is_ascii_digit)
-        .collect();
-    let sum = |of: &dyn Fn(u8) -> i64| -> i64 {
-        header
-            .iter()
-            .enumerate()
-            .map(|(position, byte)| {
-                if CHECKSUM.contains(&position) {
-                    of(b' ')
-                } else {
-                    of(*byte)
-                }
-            })
-            .sum()
-    };
-    let Ok(expected) = i64::from_str_radix(&digits, 8) else {
-        return false;
-    };
-    // Some old writers added signed bytes.
-    header.iter().any(|byte| *byte != 0)
-        && (sum(&|byte| i64::from(byte)) == expected
-            || sum(&|byte| i64::from(byte.cast_signed())) == expected)
 }
 
 #[cfg(test)]

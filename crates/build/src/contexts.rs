@@ -1,14 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bstr::ByteSlice;
 use onlay_context::{ContextEntry, ContextError, ContextKind, DirectoryContext, Ignore};
 use onlay_layer::{
-    Content, Edit, EditError, ImagePath, LayerReadError, Metadata, ModificationTime, Node, NodeKind,
-    PathError, Tree, read_archive,
+    Content, Edit, EditError, FileReadError, ImagePath, LastLink, LayerReadError, Metadata, ModificationTime,
+    Node, NodeKind, PathError, Tree, read_archive, read_files,
 };
-use onlay_oci::Digest;
+use onlay_oci::{Algorithm, Digest, Digester};
 use onlay_store::Blob;
 use tokio::sync::OnceCell;
 
@@ -38,6 +39,88 @@ pub enum BuildContext {
         /// The digest of its bytes.
         digest: Digest,
     },
+}
+
+impl BuildContext {
+    /// Takes an archive as a context.
+    ///
+    /// # Errors
+    /// Its bytes could not be read.
+    pub fn archive(archive: Blob) -> io::Result<Self> {
+        let mut digester = Digester::new(Algorithm::Sha256);
+        let mut reader = BufReader::with_capacity(BUFFER_SIZE, archive.reader());
+        loop {
+            let bytes = reader.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            digester.update(bytes);
+            let count = bytes.len();
+            reader.consume(count);
+        }
+        let digest = digester.finish();
+        Ok(Self::Archive { archive, digest })
+    }
+
+    /// Reads a small file, such as a Dockerfile, whether it is ignored or not; `None` if it is not there. Blocking.
+    ///
+    /// # Errors
+    /// The context could not be read, or the file has more than 16 MiB.
+    pub fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>, ContextListError> {
+        let read = match self {
+            Self::Directory { root, .. } => read_from_directory(root, name),
+            Self::Archive { archive, .. } => read_from_archive(archive, name),
+        };
+        read.map_err(|source| ContextListError {
+            name: name.to_owned(),
+            source,
+        })
+    }
+}
+
+const BUFFER_SIZE: usize = 64 * 1024;
+
+/// The largest file that is read whole.
+const MAX_READ: u64 = 16 * 1024 * 1024;
+
+fn read_from_directory(root: &Path, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let path = root.join(ImagePath::clamped(name.as_bytes())?.as_bytes().to_path_lossy());
+    let file = match fs_err::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_READ + 1).read_to_end(&mut bytes)?;
+    within_limit(bytes).map(Some)
+}
+
+fn read_from_archive(archive: &Blob, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let listing = read_archive(archive::decompressed(Box::new(archive.reader()))?)?;
+    let tree = Tree::unread().over(&listing).completed();
+    let path = format!("/{name}");
+    let Ok(resolved) = tree.resolve(path.as_bytes(), &ImagePath::root(), LastLink::Follow) else {
+        return Ok(None);
+    };
+    match resolved.node.as_deref().map(|node| &node.kind) {
+        Some(NodeKind::File(Content::Bytes(bytes))) => Ok(Some(bytes.to_vec())),
+        Some(NodeKind::File(Content::Base(file))) if file.size <= MAX_READ => {
+            let mut bytes = Vec::new();
+            let tar = archive::decompressed(Box::new(archive.reader()))?;
+            read_files(tar, &[file.as_ref()], &mut bytes)?;
+            Ok(Some(bytes))
+        }
+        Some(NodeKind::File(_)) => Err(Fault::TooLarge),
+        _ => Ok(None),
+    }
+}
+
+fn within_limit(bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    if bytes.len() as u64 > MAX_READ {
+        Err(Fault::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// A context that is listed when it is first needed.
@@ -124,7 +207,7 @@ impl Context {
                 let directory = Arc::new(DirectoryContext::open(root)?);
                 let number = inputs.add_directory(directory.clone());
                 let entries = directory.walk(ignore)?;
-                tree_of(&entries, number, &directory)
+                Ok(tree_of(&entries, number, &directory)?)
             }
             BuildContext::Archive { archive, digest } => {
                 let content = inputs.hold(digest.clone(), archive.clone());
@@ -143,7 +226,11 @@ const LOOKED_UP: &[&[u8]] = &[b"passwd", b"group"];
 const MAX_LOOKED_UP: u64 = 1024 * 1024;
 
 /// A directory's entries as a tree: everything belongs to root, as BuildKit's transfer has it (dockerfile.md §1.11).
-fn tree_of(entries: &[ContextEntry], context: usize, directory: &DirectoryContext) -> Result<Tree, Fault> {
+pub(crate) fn tree_of(
+    entries: &[ContextEntry],
+    context: usize,
+    directory: &DirectoryContext,
+) -> Result<Tree, TreeError> {
     let mut edit = Edit::new(&Tree::scratch());
     for entry in entries {
         let path = ImagePath::clamped(&entry.path)?;
@@ -203,9 +290,27 @@ fn is_looked_up(path: &ImagePath, size: u64) -> bool {
     path.name().is_some_and(|name| LOOKED_UP.contains(&name)) && size <= MAX_LOOKED_UP
 }
 
+/// Why the entries of a directory are no tree.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// A path cannot be in an image.
+    #[error("it has a path that cannot be in an image")]
+    Path(#[from] PathError),
+    /// An entry has no directory to be in.
+    #[error("its entries do not make a tree")]
+    Edit(#[from] EditError),
+    /// A file could not be opened.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// A file could not be read.
+    #[error("a file could not be read")]
+    Io(#[from] io::Error),
+}
+
 /// A context could not be listed.
 #[derive(Debug, thiserror::Error)]
-#[error("the build context `{name}` could not be listed")]
+#[error("`{name}` of the build context could not be read")]
 pub struct ContextListError {
     name: String,
     source: Fault,
@@ -221,8 +326,12 @@ enum Fault {
     Archive(#[from] LayerReadError),
     #[error("it has a path that cannot be in an image")]
     Path(#[from] PathError),
-    #[error("its entries do not make a tree")]
-    Edit(#[from] EditError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    File(#[from] FileReadError),
+    #[error("it has more than {MAX_READ} bytes")]
+    TooLarge,
     #[error("listing it was interrupted")]
     Worker,
 }

@@ -1,14 +1,17 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_base::{BaseFiles, BaseImage, FilesError, ImageSource, SourceError};
-use onlay_context::DirectoryContext;
-use onlay_layer::{BaseFile, Content, ContentSource};
+use onlay_context::{CheckoutError, CheckoutOptions, ContextError, DirectoryContext, GitSource, Ignore};
+use onlay_layer::{BaseFile, Content, ContentSource, Tree};
 use onlay_oci::{DiffId, Digest};
 use onlay_store::Blob;
+use tempfile::TempDir;
 
 use crate::archive;
+use crate::contexts::{TreeError, tree_of};
 
 /// Where the contents come from that a build writes into its layers: one for all its stages and platforms, because
 /// files wander from stage to stage by reference.
@@ -17,6 +20,8 @@ pub(crate) struct Inputs {
     layers: Mutex<HashMap<DiffId, LayerOrigin>>,
     held: Mutex<HashMap<Digest, Blob>>,
     directories: Mutex<Vec<Arc<DirectoryContext>>>,
+    /// Check-outs, which end with the build.
+    checkouts: Mutex<Vec<TempDir>>,
 }
 
 /// What holds the files of a listing.
@@ -63,6 +68,24 @@ impl Inputs {
         directories.len() - 1
     }
 
+    /// Checks a repository out and lists it. Blocking.
+    pub(crate) fn check_out(
+        &self,
+        source: &GitSource,
+        options: &CheckoutOptions,
+        directory: &Path,
+    ) -> Result<Tree, RepositoryError> {
+        let directory = TempDir::with_prefix_in("onlay-", directory)
+            .map_err(|source| RepositoryError::Room { source })?;
+        let checkout = source.check_out(&directory.path().join("repository"), options)?;
+        let files = Arc::new(DirectoryContext::open(&checkout.root)?);
+        let entries = files.walk(&Ignore::none())?;
+        let tree = tree_of(&entries, self.add_directory(files.clone()), &files)?;
+        let mut checkouts = self.checkouts.lock().unwrap_or_else(PoisonError::into_inner);
+        checkouts.push(directory);
+        Ok(tree)
+    }
+
     /// Opens a content that is at hand. Blocking.
     pub(crate) fn open(&self, content: &Content) -> io::Result<Box<dyn Read + Send>> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{content:?} is not at hand"));
@@ -79,8 +102,22 @@ impl Inputs {
                 let file = directory.open_file(path.as_bytes(), *size);
                 Ok(Box::new(file.map_err(io::Error::other)?))
             }
-            Content::Base(_) | Content::Concatenation(_) => Err(missing()),
+            Content::Base(file) => match self.origin(&file.layer) {
+                Some(LayerOrigin::Archive(archive)) => {
+                    let mut tar = archive::decompressed(self.open(&archive)?)?;
+                    io::copy(&mut (&mut tar).take(file.offset), &mut io::sink())?;
+                    Ok(Box::new(tar.take(file.size)))
+                }
+                // These are fetched before a layer is written, each layer in one pass.
+                Some(LayerOrigin::Image(_)) | None => Err(missing()),
+            },
+            Content::Concatenation(_) => Err(missing()),
         }
+    }
+
+    fn origin(&self, layer: &DiffId) -> Option<LayerOrigin> {
+        let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.get(layer).cloned()
     }
 
     /// Fetches files of images and archives, each layer in one pass.
@@ -90,11 +127,7 @@ impl Inputs {
         wanted: &[Arc<BaseFile>],
     ) -> Result<BaseFiles, FilesError> {
         for (diff_id, wanted) in by_layer(wanted) {
-            let origin = {
-                let layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-                layers.get(&diff_id).cloned()
-            };
-            files = match origin {
+            files = match self.origin(&diff_id) {
                 None => return Err(FilesError::NoLayer { diff_id }),
                 Some(LayerOrigin::Image(image)) => files.fetch(&image.0, &image.1, &wanted).await?,
                 Some(LayerOrigin::Archive(archive)) => {
@@ -139,4 +172,25 @@ impl ContentSource for Contents {
             other => Ok(self.inputs.open(other)?),
         }
     }
+}
+
+/// Why a repository cannot be copied from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// There is no room for it.
+    #[error("there is no room for a check-out")]
+    Room {
+        /// What happened.
+        source: io::Error,
+    },
+    /// It could not be checked out.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// The check-out could not be walked.
+    #[error(transparent)]
+    Walk(#[from] ContextError),
+    /// The check-out could not be listed.
+    #[error(transparent)]
+    Listing(#[from] TreeError),
 }

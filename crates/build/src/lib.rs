@@ -31,8 +31,9 @@ mod unchanged;
 
 pub use build::{BuildError, Builder};
 pub use built::{AssembleError, Built, BuiltImage};
-pub use contexts::{BuildContext, ContextListError, Contexts};
+pub use contexts::{BuildContext, ContextListError, Contexts, TreeError};
 pub use event::{BuildEvent, Events, How, Need, StepLayer, StepReport};
+pub use inputs::RepositoryError;
 pub use options::{BuildOptions, Platforms};
 pub use recipe::{Recipe, RecipeError};
 pub use step::StepError;

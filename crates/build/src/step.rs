@@ -15,6 +15,7 @@ use onlay_fetch::FetchError;
 use onlay_image::ImageError;
 use onlay_layer::{ChangeError, LayerReadError, LayerWriteError};
 
+use crate::inputs::RepositoryError;
 use crate::{BuildError, ContextListError};
 
 /// Why a line could not be carried out.
@@ -67,6 +68,14 @@ pub enum StepError {
         place: String,
         /// What happened.
         source: Box<FetchError>,
+    },
+    /// A git repository could not be checked out.
+    #[error("{place}: the repository could not be checked out")]
+    Repository {
+        /// The line.
+        place: String,
+        /// What happened.
+        source: RepositoryError,
     },
     /// An archive could not be unpacked.
     #[error("{place}: `{archive}` cannot be unpacked")]

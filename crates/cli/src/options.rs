@@ -6,6 +6,8 @@ use clap::{Args, ValueEnum};
 use onlay_oci::Platform;
 use onlay_store::Destination;
 
+use crate::environment;
+
 /// What decides the result beside lines and base.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Image")]
@@ -126,6 +128,13 @@ pub(crate) struct WorkOptions {
     /// Where large layers go until they are published [default: TMPDIR, /tmp]
     #[arg(long, value_name = "DIR")]
     pub tmp_dir: Option<PathBuf>,
+}
+
+impl WorkOptions {
+    /// Where large layers, downloads and check-outs go.
+    pub(crate) fn temporary_directory(&self) -> Option<PathBuf> {
+        self.tmp_dir.clone().or_else(environment::temporary_directory)
+    }
 }
 
 /// What is shown while the work goes on.

@@ -9,7 +9,6 @@ use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
 use onlay_shell::Tools;
 use onlay_store::{Blob, Destination};
 
-use crate::environment;
 use crate::failure::Usage;
 use crate::options::{
     CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, ShellChoice, WorkOptions,
@@ -95,11 +94,7 @@ impl Request {
                 CompressionChoice::Zstd => CompressionOptions::zstd(),
             },
             build_platform: host_platform(),
-            temporary_directory: self
-                .work
-                .tmp_dir
-                .clone()
-                .or_else(environment::temporary_directory),
+            temporary_directory: self.work.temporary_directory(),
         })
     }
 

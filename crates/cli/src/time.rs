@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use onlay_oci::Timestamp;
 
 use crate::environment;
@@ -15,8 +13,9 @@ pub(crate) struct BuildTime {
 }
 
 impl BuildTime {
-    /// Takes `--timestamp`, else `SOURCE_DATE_EPOCH`, else the commit time of a git checkout, else none.
-    pub(crate) fn resolve(timestamp: Option<&str>, context: Option<&Path>) -> anyhow::Result<Self> {
+    /// Takes `--timestamp`, else `SOURCE_DATE_EPOCH`, else when the context's commit was made (in seconds since 1970),
+    /// else none.
+    pub(crate) fn resolve(timestamp: Option<&str>, committed: Option<i64>) -> anyhow::Result<Self> {
         if let Some(text) = timestamp {
             return Ok(Self {
                 time: Some(parse(text)?),
@@ -29,7 +28,6 @@ impl BuildTime {
                 from: "SOURCE_DATE_EPOCH",
             });
         }
-        let committed = context.map(onlay_context::commit_time).transpose()?.flatten();
         match committed {
             Some(committed) => Ok(Self {
                 time: Some(Timestamp::from_seconds(committed)?),

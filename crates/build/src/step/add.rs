@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use onlay_context::{CheckoutOptions, GitSource};
 use onlay_dockerfile::{ExpandedAdd, Instruction, Located, SourceKind};
 use onlay_fetch::Fetcher;
 use onlay_layer::{
@@ -10,6 +11,7 @@ use onlay_oci::Digest;
 use super::copy::{context, inline};
 use super::deliver::{Delivery, Goods, What, deliver};
 use crate::archive;
+use crate::files::Files;
 use crate::inputs::Inputs;
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::StepError;
@@ -29,13 +31,7 @@ pub(crate) async fn add(
         match SourceKind::of(source) {
             SourceKind::Path => goods.extend(local(stage, line, &add, source).await?),
             SourceKind::Http => goods.push(download(stage, line, &add, source).await?),
-            SourceKind::Git => {
-                return Err(StepError::blame(
-                    line,
-                    source,
-                    "ADD of a git repository is not supported yet".to_owned(),
-                ));
-            }
+            SourceKind::Git => goods.push(repository(stage, line, &add, source).await?),
         }
     }
     goods.extend(inline(line, &add.transfer)?);
@@ -124,6 +120,38 @@ async fn download(
         goods.what = what;
     }
     Ok(goods)
+}
+
+/// The files of a git repository, or of a directory in it.
+async fn repository(
+    stage: &StageBuild<'_>,
+    line: &Located<Instruction>,
+    add: &ExpandedAdd,
+    address: &str,
+) -> Result<Goods, StepError> {
+    let refuse = |message: String| StepError::blame(line, address, message);
+    let source = GitSource::parse(address).map_err(|error| refuse(error.to_string()))?;
+    let source = source.ok_or_else(|| refuse("this is no address of a git repository".to_owned()))?;
+    let options = CheckoutOptions {
+        keep_git_dir: add.keep_git_dir,
+        checksum: add.checksum.clone(),
+    };
+    let directory = stage.options.temporary_directory.clone().ok_or_else(|| {
+        refuse("there is no temporary directory to check the repository out into".to_owned())
+    })?;
+    let inputs = stage.inputs.clone();
+    let checked_out = tokio::task::spawn_blocking(move || inputs.check_out(&source, &options, &directory));
+    let tree = checked_out.await.map_err(|_| StepError::Worker)?;
+    let tree = tree.map_err(|source| StepError::Repository {
+        place: super::place(line),
+        source,
+    })?;
+    Ok(Goods {
+        files: Files::of_tree(tree),
+        what: What::Path(ImagePath::root()),
+        origin: format!("`{address}`"),
+        may_be_ignored: false,
+    })
 }
 
 /// The content as an archive, if it is one.

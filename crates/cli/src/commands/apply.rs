@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
 use onlay_store::Location;
 
-use crate::context::directory;
+use crate::context::{OpenedContext, Places};
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions};
 use crate::publish::{Request, make_and_publish};
 use crate::time::BuildTime;
@@ -35,9 +36,9 @@ pub(crate) struct Apply {
     #[arg(short, long, value_name = "LINES")]
     file: Option<PathBuf>,
 
-    /// The directory that COPY and ADD copy from
-    #[arg(long, value_name = "DIRECTORY")]
-    context: Option<PathBuf>,
+    /// What COPY and ADD copy from: a directory, a tar archive, a git repository or an URL
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<OsString>,
 
     /// Platforms to edit: `all`, or a list such as linux/amd64,linux/arm64
     #[arg(long, default_value = "all", value_name = "LIST|all")]
@@ -57,10 +58,20 @@ impl Apply {
     /// Reads the instructions, edits the image and publishes it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let lines = self.lines()?;
-        let time = BuildTime::resolve(self.image.timestamp.as_deref(), self.context.as_deref())?;
-        let contexts = match &self.context {
-            Some(root) => Contexts::none().with_main(&root.display().to_string(), directory(root, None)?),
-            None => Contexts::none(),
+        let places = Places {
+            dockerfile: None,
+            temporary_directory: self.work.temporary_directory(),
+        };
+        let context = match &self.context {
+            Some(argument) => Some(OpenedContext::open(argument, &places).await?),
+            None => None,
+        };
+        let committed = context.as_ref().and_then(|context| context.commit_time);
+        let time = BuildTime::resolve(self.image.timestamp.as_deref(), committed)?;
+        // A check-out must be there until the image is.
+        let (contexts, _held) = match context {
+            Some(context) => context.into_main(Contexts::none()),
+            None => (Contexts::none(), None),
         };
         let recipe = Recipe::Lines {
             base: self.base,

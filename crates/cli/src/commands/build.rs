@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use onlay_dockerfile::{Dockerfile, SourceFile};
 use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
 
-use crate::context::{NamedContext, directory};
+use crate::context::{NamedContext, OpenedContext, Places};
 use crate::failure::Usage;
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions, host_platform};
 use crate::publish::{Request, make_and_publish};
@@ -20,11 +21,12 @@ use crate::time::BuildTime;
 /// There is no daemon to keep the image, so -t publishes it.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
-    /// The build context: a directory
+    /// The build context: a directory, a tar archive, a git repository or an URL; `-` is standard input, an archive or a
+    /// Dockerfile
     #[arg(default_value = ".")]
-    context: PathBuf,
+    context: OsString,
 
-    /// The Dockerfile; `-` is standard input [default: CONTEXT/Dockerfile]
+    /// The Dockerfile; `-` is standard input [default: Dockerfile in the context]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -37,7 +39,7 @@ pub(crate) struct Build {
     build_arg: Vec<String>,
 
     /// What stands in for a name in FROM and --from: docker-image://REFERENCE, oci-layout://DIRECTORY[:TAG] or, for
-    /// --from, a directory
+    /// --from, any context
     #[arg(long, value_name = "NAME=SOURCE")]
     build_context: Vec<String>,
 
@@ -62,23 +64,29 @@ pub(crate) struct Build {
 impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let dockerfile = Dockerfile::parse(self.source()?)?;
-        let mut contexts = Contexts::none().with_main(
-            &self.context.display().to_string(),
-            directory(&self.context, self.file.as_deref())?,
-        );
+        let places = Places {
+            dockerfile: self.file.as_deref().filter(|file| *file != Path::new("-")),
+            temporary_directory: self.work.temporary_directory(),
+        };
+        let context = OpenedContext::open(&self.context, &places).await?;
+        let dockerfile = Dockerfile::parse(self.source(&context)?)?;
+        let time = BuildTime::resolve(self.image.timestamp.as_deref(), context.commit_time)?;
+        let (mut contexts, checkout) = context.into_main(Contexts::none());
+        // Check-outs must be there until the image is.
+        let mut held = vec![checkout];
         let mut named_images = BTreeMap::new();
         for text in &self.build_context {
-            match NamedContext::parse(text)? {
-                NamedContext::Image(name, location) => {
+            match NamedContext::open(text, &places).await? {
+                (name, NamedContext::Image(location)) => {
                     named_images.insert(name, location);
                 }
-                NamedContext::Directory(name, root) => {
-                    contexts = contexts.with_named(&name, directory(&root, None)?);
+                (name, NamedContext::Files(context)) => {
+                    let (more, checkout) = context.into_named(&name, contexts);
+                    contexts = more;
+                    held.push(checkout);
                 }
             }
         }
-        let time = BuildTime::resolve(self.image.timestamp.as_deref(), Some(&self.context))?;
         let build_arguments = self
             .build_arg
             .iter()
@@ -108,27 +116,20 @@ impl Build {
         .await
     }
 
-    /// `Dockerfile`, else `dockerfile` in the context, unless `-f` names another.
-    fn source(&self) -> anyhow::Result<SourceFile> {
-        if let Some(file) = &self.file {
+    /// The Dockerfile: of a directory on this machine a file of this machine, else one inside the context.
+    fn source(&self, context: &OpenedContext) -> anyhow::Result<SourceFile> {
+        let Some(file) = &self.file else {
+            return context.read_dockerfile(None);
+        };
+        if file == Path::new("-") && self.context == "-" {
+            return Err(
+                Usage("standard input can be the context or the Dockerfile, not both".to_owned()).into(),
+            );
+        }
+        if file == Path::new("-") || Path::new(&self.context).is_dir() {
             return read_source(file);
         }
-        if !self.context.is_dir() {
-            return Err(Usage(format!(
-                "the build context `{}` is not a directory",
-                self.context.display()
-            ))
-            .into());
-        }
-        let names = ["Dockerfile", "dockerfile"].map(|name| self.context.join(name));
-        match names.iter().find(|path| path.exists()) {
-            Some(path) => read_source(path),
-            None => Err(Usage(format!(
-                "there is no Dockerfile in `{}`; name one with -f",
-                self.context.display()
-            ))
-            .into()),
-        }
+        context.read_dockerfile(Some(&file.display().to_string()))
     }
 }
 
