@@ -19,6 +19,7 @@ mod bad_input;
 mod config_only;
 mod copying;
 mod destinations;
+mod dockerd;
 mod ecr;
 mod engine;
 mod hostile_registry;
