@@ -8,7 +8,7 @@ use onlay_oci::{Descriptor, DiffId};
 use crate::{BaseImage, ImageSource, ListedFrom, Listings, ListingsError};
 
 /// How many layers are streamed at a time when all that remain are needed: decompression keeps as many cores busy.
-const PARALLEL_LAYERS: usize = 4;
+const PARALLEL_LAYERS: usize = 3;
 
 /// The layers of a base image, of which the topmost have been read into a tree.
 #[derive(Clone)]
