@@ -7,6 +7,7 @@
     reason = "a bench of inputs that are wrong has nothing to measure"
 )]
 
+mod build;
 mod context;
 mod digest;
 mod dockerfile;
@@ -25,5 +26,6 @@ fn main() {
     tree::bench(&mut criterion);
     layer::bench(&mut criterion);
     context::bench(&mut criterion);
+    build::bench(&mut criterion);
     criterion.final_summary();
 }
