@@ -15,7 +15,7 @@ use crate::plan::{Plan, PlanPlatforms, PlannedBase};
 use crate::recipe::{Recipe, RecipeError};
 use crate::refusal::refuse_unsupported;
 use crate::step::StepError;
-use crate::{BuildEvent, BuildOptions, Contexts, Events, Platforms};
+use crate::{BuildEvent, BuildOptions, Contexts, Events, Platforms, StageBases};
 
 /// What a build reads through.
 #[derive(Clone)]
@@ -64,6 +64,26 @@ impl Builder {
         });
         let images = try_join_all(images).await?;
         Ok(Built::assemble(images, options, &self.events)?)
+    }
+
+    /// What is known of the images that the stages of a recipe start from, for its first platform; one that cannot be
+    /// had is left out. Nothing is built.
+    ///
+    /// # Errors
+    /// It cannot be worked out what is to be built.
+    pub async fn stage_bases(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+    ) -> Result<StageBases, RecipeError> {
+        let platform = options.platforms.guess(&options.build_platform).clone();
+        let platforms = PlanPlatforms {
+            build: &options.build_platform,
+            target: &platform,
+        };
+        let plan = recipe.plan(platforms, &options.build_arguments, &self.contexts.names())?;
+        let graph = Graph::new(self, options, plan, platform.clone(), None, Arc::default());
+        Ok(graph.bases().await)
     }
 
     /// The platforms that are built, in the base's order.

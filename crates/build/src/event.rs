@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onlay_base::ReadLayer;
@@ -16,11 +17,21 @@ pub enum BuildEvent {
         /// The platforms that are built.
         platforms: Vec<Platform>,
     },
+    /// A stage starts from an image, or from nothing.
+    StageBase {
+        /// The stage's position in the file, counted from 0.
+        stage: usize,
+        /// What the lint has to know of the image.
+        base: onlay_dockerfile::BaseImage,
+    },
     /// An instruction was carried out.
     Step(StepReport),
     /// Something that is probably not what the author wants, or that is left out.
     Warning(String),
 }
+
+/// What is known of the images that stages start from, by the stage's position in the file.
+pub type StageBases = BTreeMap<usize, onlay_dockerfile::BaseImage>;
 
 /// What one instruction needed, cost and did.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use crate::plan::{Plan, PlannedBase, PlannedStage, Start};
 use crate::refusal::refuse_unsupported;
 use crate::scope::StageScope;
 use crate::stage::StageBuild;
-use crate::{BuildOptions, Events};
+use crate::{BuildEvent, BuildOptions, Events, StageBases};
 
 /// The stages of one platform, each built once, when the first one that needs it asks.
 pub(crate) struct Graph<'a> {
@@ -31,6 +31,9 @@ pub(crate) struct Graph<'a> {
     pub(crate) inputs: Arc<Inputs>,
     finished: BTreeMap<usize, OnceCell<Arc<FinishedStage>>>,
 }
+
+/// The shell of images that set none.
+const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// A stage whose last line was carried out.
 #[derive(Clone)]
@@ -106,7 +109,7 @@ impl<'a> Graph<'a> {
     }
 
     async fn build(&self, position: usize, planned: &PlannedStage) -> Result<FinishedStage, BuildError> {
-        let start = self.start(&planned.start).await?;
+        let start = self.start(position, &planned.start).await?;
         let platform = start.image.platform()?;
         let mut stage = StageBuild {
             options: self.options,
@@ -134,11 +137,43 @@ impl<'a> Graph<'a> {
         })
     }
 
-    async fn start(&self, start: &Start) -> Result<FinishedStage, BuildError> {
+    async fn start(&self, position: usize, start: &Start) -> Result<FinishedStage, BuildError> {
         match start {
             Start::Stage(earlier) => Ok(FinishedStage::clone(&*self.stage(*earlier).await?)),
-            Start::Base(base) => self.start_from(base).await,
+            Start::Base(base) => {
+                let start = self.start_from(base).await?;
+                self.events().send(BuildEvent::StageBase {
+                    stage: position,
+                    base: self.described(&start)?,
+                });
+                Ok(start)
+            }
         }
+    }
+
+    /// What is known of the images that stages start from; one that cannot be had is left out.
+    pub(crate) async fn bases(&self) -> StageBases {
+        let mut bases = StageBases::new();
+        for (position, planned) in &self.plan.stages {
+            if let Start::Base(base) = &planned.start
+                && let Ok(start) = self.start_from(base).await
+                && let Ok(base) = self.described(&start)
+            {
+                bases.insert(*position, base);
+            }
+        }
+        bases
+    }
+
+    fn described(&self, start: &FinishedStage) -> Result<onlay_dockerfile::BaseImage, BuildError> {
+        let image = &start.image;
+        let shell = image.shell()?;
+        Ok(onlay_dockerfile::BaseImage {
+            environment: image.env()?,
+            shell: if shell == DEFAULT_SHELL { Vec::new() } else { shell },
+            triggers: image.clone().take_onbuild()?.0,
+            platforms: Some((self.platform.clone(), image.platform()?)),
+        })
     }
 
     async fn start_from(&self, planned: &PlannedBase) -> Result<FinishedStage, BuildError> {

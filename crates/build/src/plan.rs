@@ -418,9 +418,13 @@ impl Stages<'_> {
     }
 }
 
-/// The arguments that every Dockerfile has.
+/// The arguments that every Dockerfile has, for one platform and the wanted stage's name (`default` if it has none).
 ///
 /// Source: Dockerfile reference, "Automatic platform ARGs in the global scope"; dockerfile.md §1.6.
+pub fn predefined_arguments(build: &Platform, target: &Platform, stage: &str) -> BTreeMap<String, String> {
+    predefined(PlanPlatforms { build, target }, stage)
+}
+
 fn predefined(platforms: PlanPlatforms<'_>, stage: &str) -> BTreeMap<String, String> {
     let (build, target) = (
         platforms.build.clone().normalised(),

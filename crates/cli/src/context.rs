@@ -164,6 +164,16 @@ impl OpenedContext {
         })
     }
 
+    /// What its ignore file leaves out.
+    pub(crate) fn ignore(&self) -> Option<Ignore> {
+        match &self.context {
+            BuildContext::Directory { ignore, .. } => {
+                Some(ignore.clone()).filter(|ignore| !ignore.is_empty())
+            }
+            BuildContext::Archive { .. } => None,
+        }
+    }
+
     /// Makes it what lines without `--from` copy from; the second value must be kept until the build ends.
     pub(crate) fn into_main(self, contexts: Contexts) -> (Contexts, Option<TempDir>) {
         (contexts.with_main(&self.name, self.context), self.checkout)

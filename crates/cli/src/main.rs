@@ -19,6 +19,7 @@ mod environment;
 mod exit_code;
 mod explain;
 mod failure;
+mod load;
 mod options;
 mod output;
 mod progress;

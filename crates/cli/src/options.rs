@@ -7,6 +7,7 @@ use onlay_oci::Platform;
 use onlay_store::Destination;
 
 use crate::environment;
+use crate::failure::Usage;
 
 /// What decides the result beside lines and base.
 #[derive(Debug, Args)]
@@ -60,7 +61,7 @@ pub(crate) struct OutputOptions {
     /// Where to publish: HOST/REPOSITORY[:TAG], oci:DIRECTORY[:TAG], oci-archive:FILE or docker-archive:FILE[:NAME:TAG];
     /// may be given several times
     #[arg(short, long, value_name = "DEST")]
-    pub tag: Vec<Destination>,
+    pub tag: Vec<String>,
 
     /// What is printed on standard output
     #[arg(long, value_enum, default_value = "text")]
@@ -73,6 +74,17 @@ pub(crate) struct OutputOptions {
     /// Write what was made to a file, as JSON with BuildKit's `containerimage.*` keys
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+}
+
+impl OutputOptions {
+    /// What `-t` names, as places to publish at.
+    pub(crate) fn destinations(&self) -> Result<Vec<Destination>, Usage> {
+        let parse = |text: &String| {
+            text.parse::<Destination>()
+                .map_err(|error| Usage(format!("`-t {text}`: {error}")))
+        };
+        self.tag.iter().map(parse).collect()
+    }
 }
 
 /// What is printed on standard output.

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use onlay_build::{BuildEvent, Events, How, StepReport};
+use onlay_build::{BuildEvent, Events, How, StageBases, StepReport};
 
 use crate::explain;
 use crate::options::{ProgressChoice, WorkOptions};
@@ -10,6 +10,7 @@ use crate::options::{ProgressChoice, WorkOptions};
 pub(crate) struct Progress {
     shows: Shows,
     steps: Arc<Mutex<Vec<StepReport>>>,
+    bases: Arc<Mutex<StageBases>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ impl Progress {
         Self {
             shows: if quiet { Shows::Nothing } else { Shows::Lines },
             steps: Arc::default(),
+            bases: Arc::default(),
         }
     }
 
@@ -39,6 +41,11 @@ impl Progress {
         if self.shows == Shows::Lines {
             eprintln!("{text}");
         }
+    }
+
+    /// The images that stages started from so far.
+    pub(crate) fn stage_bases(&self) -> StageBases {
+        self.bases.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Prints for each instruction what it needed and cost.
@@ -63,6 +70,10 @@ impl Progress {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(report);
+            }
+            BuildEvent::StageBase { stage, base } => {
+                let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+                bases.entry(stage).or_insert(base);
             }
             BuildEvent::Warning(warning) => self.say(&format!("warning: {warning}")),
             _ => {}

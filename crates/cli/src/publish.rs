@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onlay_base::{Bases, ImageSource};
-use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe};
+use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, StageBases};
+use onlay_dockerfile::LintedStages;
 use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
 use onlay_oci::{Digest, Document, MediaType};
@@ -9,7 +10,9 @@ use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
 use onlay_shell::Tools;
 use onlay_store::{Blob, Destination};
 
+use crate::commands::build::lint::Lint;
 use crate::failure::Usage;
+use crate::load::load;
 use crate::options::{
     CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, ShellChoice, WorkOptions,
     host_platform,
@@ -29,6 +32,12 @@ pub(crate) struct Request {
     pub time: BuildTime,
     /// Whose tools read RUN lines unless `--shell` says.
     pub default_tools: Tools,
+    /// Where to publish.
+    pub destinations: Vec<Destination>,
+    /// The names under which Docker is to load the image, if it is.
+    pub loaded_names: Option<Vec<String>>,
+    /// What to say of the lines beside building them.
+    pub lint: Option<Lint>,
     pub no_push: bool,
     pub image: ImageOptions,
     pub output: OutputOptions,
@@ -41,48 +50,62 @@ pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let options = request.build_options()?;
     let progress = Progress::new(&request.work);
     let session = Session::start(&request.registry, &request.work)?;
-    let builder = Builder {
-        bases: Bases::new(session.client.clone()),
-        listings: session.listings.clone(),
-        contexts: request.contexts.clone(),
-        fetch: FetchOptions {
-            temporary_directory: options.temporary_directory.clone(),
-            ..FetchOptions::default()
-        },
-        events: progress.events(),
-    };
+    let builder = request.builder(&session, &progress);
     let built = builder.build(&request.recipe, &options).await?;
+    request.say_warnings(&progress)?;
     progress.say(&request.created(&built));
-    let published = publish(&session, &built, &request.output.tag, &progress).await?;
+    let published = publish(&session, &built, &request.destinations, &progress).await?;
+    if let Some(names) = &request.loaded_names {
+        load(
+            &session.client,
+            &built,
+            names,
+            options.temporary_directory.clone(),
+        )
+        .await?;
+    }
     if request.work.explain {
         progress.explain();
         session.explain();
     }
-    if request.output.tag.is_empty() && !request.no_push {
+    if request.destinations.is_empty() && request.loaded_names.is_none() && !request.no_push {
         progress.say("warning: nothing was published; name a destination with -t");
     }
     request.print(&built, &published)
 }
 
 impl Request {
+    fn builder(&self, session: &Session, progress: &Progress) -> Builder {
+        Builder {
+            bases: Bases::new(session.client.clone()),
+            listings: session.listings.clone(),
+            contexts: self.contexts.clone(),
+            fetch: FetchOptions {
+                temporary_directory: self.work.temporary_directory(),
+                ..FetchOptions::default()
+            },
+            events: progress.events(),
+        }
+    }
+
+    /// What is known of the images that stages start from, without building anything.
+    pub(crate) async fn stage_bases(&self) -> anyhow::Result<StageBases> {
+        let session = Session::start(&self.registry, &self.work)?;
+        let builder = self.builder(&session, &Progress::new(&self.work));
+        Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
+    }
+
     fn build_options(&self) -> Result<BuildOptions, Usage> {
-        let annotations = pairs("--annotation", &self.image.annotation)?;
-        let (index, manifest): (Vec<_>, Vec<_>) = annotations
-            .into_iter()
-            .partition(|(key, _)| key.starts_with("index:"));
-        let without_prefix = |(key, value): (String, String)| {
-            let key = key
-                .trim_start_matches("index:")
-                .trim_start_matches("manifest:")
-                .to_owned();
-            (key, value)
-        };
+        let mut annotations = Annotations::default();
+        for (key, value) in pairs("--annotation", &self.image.annotation)? {
+            annotations.add(&key, value)?;
+        }
         Ok(BuildOptions {
             platforms: self.platforms.clone(),
             build_arguments: self.build_arguments.clone(),
             labels: pairs("--label", &self.image.label)?,
-            manifest_annotations: manifest.into_iter().map(without_prefix).collect(),
-            index_annotations: index.into_iter().map(without_prefix).collect(),
+            manifest_annotations: annotations.manifest,
+            index_annotations: annotations.index,
             time: self.time.time,
             tools: match self.image.shell {
                 None => self.default_tools,
@@ -96,6 +119,16 @@ impl Request {
             build_platform: host_platform(),
             temporary_directory: self.work.temporary_directory(),
         })
+    }
+
+    /// Says what had better be written otherwise, and fails where the Dockerfile asks for it.
+    fn say_warnings(&self, progress: &Progress) -> anyhow::Result<()> {
+        let Some(lint) = &self.lint else { return Ok(()) };
+        let report = lint.report(&progress.stage_bases(), LintedStages::Needed)?;
+        for warning in &report.warnings {
+            progress.say(&format!("warning: {}", warning.summary()));
+        }
+        Ok(report.verify()?)
     }
 
     /// Says which time was taken, which otherwise nobody would see before digests differ.
@@ -120,6 +153,39 @@ impl Request {
         match self.output.format {
             OutputFormat::Text => output::print_text(built, published),
             OutputFormat::Json => output::print_json(built, published),
+        }
+        Ok(())
+    }
+}
+
+/// Annotations by the kind of document that they go to.
+#[derive(Default)]
+struct Annotations {
+    manifest: BTreeMap<String, String>,
+    index: BTreeMap<String, String>,
+}
+
+impl Annotations {
+    /// Adds one; the key may have kinds in front, as buildx has them: `index:KEY`, `manifest,index:KEY`.
+    fn add(&mut self, text: &str, value: String) -> Result<(), Usage> {
+        let refuse = |what: &str| {
+            Usage(format!(
+                "`--annotation {text}=...`: {what}, expected `manifest:` or `index:`"
+            ))
+        };
+        let (kinds, key) = text.split_once(':').unwrap_or(("manifest", text));
+        for kind in kinds.split(',') {
+            match kind {
+                "manifest" => self.manifest.insert(key.to_owned(), value.clone()),
+                "index" => self.index.insert(key.to_owned(), value.clone()),
+                "manifest-descriptor" | "index-descriptor" => {
+                    return Err(refuse("annotations of descriptors are not written"));
+                }
+                other if other.starts_with("manifest[") => {
+                    return Err(refuse("annotations for one platform are not written"));
+                }
+                other => return Err(refuse(&format!("unknown kind `{other}`"))),
+            };
         }
         Ok(())
     }
@@ -172,7 +238,7 @@ async fn publish(
 }
 
 /// Everything that the image refers to, with where its bytes are.
-fn publication(built: &Built) -> Publication {
+pub(crate) fn publication(built: &Built) -> Publication {
     let several = built.images.len() > 1;
     Publication {
         root: built.root.clone(),

@@ -106,6 +106,13 @@ impl Ignore {
         })
     }
 
+    /// The patterns, cleaned, those that take paths back in with their `!`.
+    pub fn patterns(&self) -> impl Iterator<Item = String> {
+        self.rules
+            .iter()
+            .map(|rule| rule.text.to_str_lossy().into_owned())
+    }
+
     /// Tells whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()

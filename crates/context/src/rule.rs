@@ -1,4 +1,4 @@
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 
 use crate::clean::clean;
 use crate::glob::{Glob, may_start_alike};
@@ -9,6 +9,8 @@ use crate::pattern::{Pattern, PatternError};
 pub(crate) struct Rule {
     /// Whether it takes paths back in, being written with a `!`.
     pub(crate) is_exception: bool,
+    /// As it is written, cleaned.
+    pub(crate) text: BString,
     shape: Shape,
 }
 
@@ -39,7 +41,11 @@ impl Rule {
         };
         Pattern::parse(pattern)?;
         let shape = Shape::parse(pattern)?;
-        Ok(Some(Rule { is_exception, shape }))
+        Ok(Some(Rule {
+            is_exception,
+            text: cleaned.clone().into(),
+            shape,
+        }))
     }
 
     /// Tells whether it matches this path; what lies below a match is the caller's matter.

@@ -1,3 +1,7 @@
+pub(crate) mod lint;
+mod other_flags;
+mod output;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
@@ -7,9 +11,13 @@ use anyhow::Context;
 use clap::Args;
 use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Dockerfile, SourceFile};
-use onlay_oci::PlatformSelection;
+use onlay_oci::{Platform, PlatformSelection};
 use onlay_shell::Tools;
+use onlay_store::Destination;
 
+use self::lint::{Call, Lint, Method, is_json};
+use self::other_flags::OtherFlags;
+use self::output::Output;
 use crate::context::{NamedContext, OpenedContext, Places};
 use crate::failure::Usage;
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions, host_platform};
@@ -19,6 +27,9 @@ use crate::time::BuildTime;
 /// Build a Dockerfile
 ///
 /// There is no daemon to keep the image, so -t publishes it.
+///
+/// Other flags of `docker build` are known as well: those that ask for what is so anyhow (`--no-cache`, `--pull`, `--rm`,
+/// `--provenance=false`, ...) change nothing, and the rest are refused with a reason and what to do instead.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The build context: a directory, a tar archive, a git repository or an URL; `-` is standard input, an archive or a
@@ -48,8 +59,37 @@ pub(crate) struct Build {
     platform: Option<PlatformSelection>,
 
     /// Build only, and print the digest
-    #[arg(long, conflicts_with = "tag")]
+    #[arg(long)]
     no_push: bool,
+
+    /// Publish at the names of -t, as happens anyhow unless -o or --load says otherwise
+    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
+    push: bool,
+
+    /// Give the image to Docker on this machine, under the names of -t, instead of publishing it
+    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
+    load: bool,
+
+    /// Where the result goes, in buildx's words: type=registry, type=oci,dest=FILE or type=docker,dest=FILE; -t then only
+    /// names it
+    #[arg(short, long = "output", value_name = "type=TYPE[,KEY=VALUE]")]
+    outputs: Vec<Output>,
+
+    /// Build nothing: look for what had better be written otherwise, with BuildKit's rules
+    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
+    check: bool,
+
+    /// What to do: build, check, outline (the arguments of the target) or targets (the stages); with `,format=json`
+    #[arg(
+        long,
+        value_name = "METHOD",
+        default_value = "build",
+        conflicts_with = "check"
+    )]
+    call: Call,
+
+    #[command(flatten)]
+    other: OtherFlags,
 
     #[command(flatten)]
     image: ImageOptions,
@@ -64,6 +104,8 @@ pub(crate) struct Build {
 impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        self.other.check()?;
+        let (destinations, loaded_names) = self.destinations()?;
         let places = Places {
             dockerfile: self.file.as_deref().filter(|file| *file != Path::new("-")),
             temporary_directory: self.work.temporary_directory(),
@@ -71,6 +113,7 @@ impl Build {
         let context = OpenedContext::open(&self.context, &places).await?;
         let dockerfile = Dockerfile::parse(self.source(&context)?)?;
         let time = BuildTime::resolve(self.image.timestamp.as_deref(), context.commit_time)?;
+        let ignore = context.ignore();
         let (mut contexts, checkout) = context.into_main(Contexts::none());
         // Check-outs must be there until the image is.
         let mut held = vec![checkout];
@@ -87,16 +130,30 @@ impl Build {
                 }
             }
         }
-        let build_arguments = self
+        let build_arguments: BTreeMap<String, String> = self
             .build_arg
             .iter()
             .filter_map(|text| build_argument(text))
             .collect();
-        let platforms = match self.platform {
-            Some(selection) => Platforms::Selected(selection),
+        let platforms = match &self.platform {
+            Some(selection) => Platforms::Selected(selection.clone()),
             None => Platforms::Host(host_platform()),
         };
-        make_and_publish(Request {
+        let lint = Lint {
+            dockerfile: dockerfile.clone(),
+            target: self.target.clone(),
+            build_arguments: build_arguments.clone(),
+            ignore,
+            build_platform: host_platform(),
+            target_platform: target_platform(self.platform.as_ref()),
+        };
+        let method = if self.check {
+            Method::Check
+        } else {
+            self.call.method
+        };
+        let json = is_json(self.output.format, self.call);
+        let request = Request {
             recipe: Recipe::Dockerfile {
                 dockerfile,
                 target: self.target,
@@ -107,13 +164,48 @@ impl Build {
             build_arguments,
             time,
             default_tools: Tools::Image,
+            destinations,
+            loaded_names,
+            lint: Some(lint),
             no_push: self.no_push,
             image: self.image,
             output: self.output,
             registry: self.registry,
             work: self.work,
-        })
-        .await
+        };
+        if method == Method::Build {
+            return make_and_publish(request).await;
+        }
+        let bases = request.stage_bases().await?;
+        match &request.lint {
+            Some(lint) => lint.print(method, json, &bases),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the result is published, and the names under which Docker loads it, if it does.
+    fn destinations(&self) -> Result<(Vec<Destination>, Option<Vec<String>>), Usage> {
+        if self.no_push {
+            return Ok((Vec::new(), None));
+        }
+        if self.push && self.output.tag.is_empty() {
+            return Err(Usage(
+                "`--push` needs a destination, expected `-t HOST/REPOSITORY[:TAG]`".to_owned(),
+            ));
+        }
+        let mut destinations = Vec::new();
+        let mut loaded = self.load.then(|| self.output.tag.clone());
+        for output in &self.outputs {
+            let of_output = output.destinations(&self.output.tag);
+            destinations.extend(of_output.map_err(|error| Usage(format!("`--output`: {error}")))?);
+            if let Some(names) = output.loaded_names(&self.output.tag) {
+                loaded = Some(names.to_vec());
+            }
+        }
+        if self.push || (self.outputs.is_empty() && !self.load) {
+            destinations.extend(self.output.destinations()?);
+        }
+        Ok((destinations, loaded))
     }
 
     /// The Dockerfile: of a directory on this machine a file of this machine, else one inside the context.
@@ -131,6 +223,15 @@ impl Build {
         }
         context.read_dockerfile(Some(&file.display().to_string()))
     }
+}
+
+/// The platform that arguments are predefined for when nothing is built.
+fn target_platform(selection: Option<&PlatformSelection>) -> Platform {
+    match selection {
+        Some(PlatformSelection::Only(platforms)) => platforms.first().cloned(),
+        Some(PlatformSelection::All) | None => None,
+    }
+    .unwrap_or_else(host_platform)
 }
 
 /// Reads a Dockerfile or lines; `-` is standard input.
