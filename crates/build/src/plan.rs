@@ -404,6 +404,13 @@ impl Stages<'_> {
         if let Some(earlier) = self.names.stage(&from.image, position) {
             return Ok(Start::Stage(earlier));
         }
+        if self.names.contexts.contains(&from.image) {
+            let message = format!("the build context `{}` is no image", from.image);
+            let hint =
+                "copy from it with `COPY --from`; an image is named by docker-image:// or oci-layout://"
+                    .to_owned();
+            return Err(refuse(message, Some(hint)));
+        }
         if from.image == "scratch" {
             return Ok(Start::Base(PlannedBase::Scratch));
         }
@@ -449,4 +456,91 @@ fn predefined(platforms: PlanPlatforms<'_>, stage: &str) -> BTreeMap<String, Str
         .chain(of("TARGET", &target))
         .chain(stage)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use onlay_dockerfile::SourceFile;
+
+    use super::*;
+
+    fn plan(text: &str, target: Option<&str>) -> Result<Plan, RecipeError> {
+        let recipe = Recipe::Dockerfile {
+            dockerfile: Dockerfile::parse(SourceFile::new("Dockerfile", text)).unwrap(),
+            target: target.map(str::to_owned),
+            named_images: BTreeMap::from([("known".to_owned(), "oci:layout".parse().unwrap())]),
+        };
+        let platform = Platform::new("linux", "amd64");
+        let platforms = PlanPlatforms {
+            build: &platform,
+            target: &platform,
+        };
+        recipe.plan(platforms, &BTreeMap::new(), &BTreeSet::from(["files".to_owned()]))
+    }
+
+    const STAGES: &str = "\
+        FROM scratch AS a\n\
+        FROM scratch AS b\nCOPY --from=a x /\n\
+        FROM a AS c\nCOPY --from=1 x /\n\
+        FROM scratch AS unneeded\nCOPY --from=known x /\n\
+        FROM scratch\nCOPY --from=C x /\n";
+
+    #[test]
+    fn only_what_the_target_needs_is_planned() {
+        let needed = |target| {
+            plan(STAGES, target)
+                .unwrap()
+                .stages
+                .into_keys()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(needed(None), [0, 1, 2, 4]);
+        assert_eq!(needed(Some("b")), [0, 1]);
+        assert_eq!(needed(Some("3")), [3]);
+        assert_eq!(*plan(STAGES, Some("c")).unwrap().base(), PlannedBase::Scratch);
+    }
+
+    #[test]
+    fn names_mean_contexts_then_stages_then_images() {
+        let plan = plan(STAGES, None).unwrap();
+        let source = |name: &str| plan.copy_source(name, 4);
+        assert_eq!(source("scratch"), Ok(CopySource::Empty));
+        assert_eq!(source("files"), Ok(CopySource::Context("files".to_owned())));
+        assert_eq!(source("B"), Ok(CopySource::Stage(1)));
+        assert_eq!(source("2"), Ok(CopySource::Stage(2)));
+        assert!(matches!(
+            source("known"),
+            Ok(CopySource::Image(Location::Layout { .. }))
+        ));
+        assert!(matches!(
+            source("alpine"),
+            Ok(CopySource::Image(Location::Registry(_)))
+        ));
+        assert!(source("9").unwrap_err().message.contains("no stage 9"));
+        assert!(source("4").unwrap_err().message.contains("copies from itself"));
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused_where_they_stand() {
+        for (text, words) in [
+            (
+                "FROM scratch AS a\nCOPY --from=b x /\nFROM scratch AS b\nFROM a",
+                "comes later",
+            ),
+            ("FROM files", "is no image"),
+            ("FROM scratch AS a\nCOPY --from=a x /", "copies from itself"),
+        ] {
+            match plan(text, None) {
+                Err(RecipeError::Diagnostics(diagnostics)) => {
+                    let shown = diagnostics.render();
+                    assert!(shown.contains(words) && shown.contains("Dockerfile:"), "{shown}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(
+            plan("FROM scratch AS alpha", Some("alhpa")),
+            Err(RecipeError::Target { .. })
+        ));
+    }
 }

@@ -140,7 +140,12 @@ impl Request {
                 None => "1970-01-01T00:00:00Z".to_owned(),
             },
         };
-        format!("created {time}, from {}", self.time.from)
+        let has_base = built.images.iter().any(|image| image.source.is_some());
+        let from = match self.time.time {
+            None if !has_base => "nothing: there is no base, and no time was given",
+            _ => self.time.from,
+        };
+        format!("created {time}, from {from}")
     }
 
     fn print(&self, built: &Built, published: &[Published]) -> anyhow::Result<()> {

@@ -2,6 +2,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
 use crate::git_source::{GitAddressError, GitSource, has_scheme};
 
 /// What the argument CONTEXT of a build means.
@@ -32,9 +34,9 @@ impl ContextSource {
             return Err(ContextSourceError::Empty);
         }
         let path = Path::new(argument);
-        match fs_err::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(ContextSource::Directory(path.to_owned())),
-            Ok(metadata) if metadata.is_file() => Ok(ContextSource::Archive(path.to_owned())),
+        match rustix::fs::stat(path).map(|found| FileType::from_raw_mode(found.st_mode)) {
+            Ok(FileType::Directory) => Ok(ContextSource::Directory(path.to_owned())),
+            Ok(FileType::RegularFile) => Ok(ContextSource::Archive(path.to_owned())),
             Ok(_) => Err(ContextSourceError::Special {
                 path: path.to_owned(),
             }),
@@ -42,7 +44,7 @@ impl ContextSource {
                 Some(Some(address)) => Ok(address),
                 _ => Err(ContextSourceError::Path {
                     path: path.to_owned(),
-                    source,
+                    source: source.into(),
                 }),
             },
         }
