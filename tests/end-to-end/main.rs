@@ -28,5 +28,6 @@ mod interrupted;
 mod onbuild;
 mod onlay;
 mod readers;
+mod robust;
 mod same_digest;
 mod vault;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use onlay_oci::{
@@ -131,7 +132,12 @@ impl Base {
             IndexEntryKind::Image(normalised) => Some((entry, entry.platform.clone().unwrap_or(normalised))),
             IndexEntryKind::Attestation | IndexEntryKind::Nested | IndexEntryKind::Unknown => None,
         };
-        index.manifests().iter().filter_map(image).collect()
+        let mut seen = BTreeSet::new();
+        // An entry that stands twice is one image.
+        let first = |(entry, platform): &(&Descriptor, Platform)| {
+            seen.insert((entry.digest.to_string(), platform.to_string()))
+        };
+        index.manifests().iter().filter_map(image).filter(first).collect()
     }
 
     fn select<'a>(

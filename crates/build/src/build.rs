@@ -140,12 +140,21 @@ impl Builder {
         inputs: Arc<Inputs>,
     ) -> Result<Edited, BuildError> {
         let platform = target.platform.clone();
+        // A base of the platform that was asked for keeps its own spelling of it.
+        let plan_base_platform = match plan.base() {
+            PlannedBase::Image { platform, .. } => platform.clone(),
+            PlannedBase::Scratch => None,
+        };
         let graph = Graph::new(self, options, plan, target.platform, target.found, inputs);
         let finished = graph.target().await?;
+        let image = match &plan_base_platform {
+            Some(_) => finished.image.for_platform(&platform)?,
+            None => finished.image,
+        };
         Ok(Edited {
             platform,
             base: finished.base,
-            image: finished.image.with_unrecorded_labels(&options.labels)?,
+            image: image.with_unrecorded_labels(&options.labels)?,
             made: finished.made,
         })
     }

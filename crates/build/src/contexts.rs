@@ -213,6 +213,10 @@ impl Context {
                 let content = inputs.hold(digest.clone(), archive.clone());
                 let tar = archive::decompressed(Box::new(archive.reader()))?;
                 let listing = read_archive(tar)?;
+                if let Some((path, target)) = listing.link_out() {
+                    let (path, target) = (path.clone(), target.clone());
+                    return Err(LayerReadError::HardLink { path, target }.into());
+                }
                 inputs.add_archive(listing.diff_id.clone(), content);
                 Ok(Tree::unread().over(&listing).completed())
             }

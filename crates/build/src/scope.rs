@@ -52,15 +52,24 @@ impl StageScope {
             if let Some(value) = value {
                 self.values.insert(name.clone(), value.clone());
             }
-            self.arguments.retain(|(known, _)| known != name);
-            self.arguments.push((name.clone(), value.clone()));
+            match self.arguments.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(value),
+                None => self.arguments.push((name.clone(), value.clone())),
+            }
         }
     }
 
-    /// The ARGs that have a value, as RUN's history lists them.
+    /// The ARGs as RUN's history lists them: with what a variable of that name has by now, be it from a later ENV, and
+    /// empty where none has a value.
     pub(crate) fn arguments(&self) -> Vec<(String, String)> {
+        let current = |name: &String| self.values.get(name).cloned().unwrap_or_default();
+        let names = self.arguments.iter().map(|(name, _)| name);
+        names.map(|name| (name.clone(), current(name))).collect()
+    }
+
+    fn arguments_with_values(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let with_value = |(name, value): &(String, Option<String>)| Some((name.clone(), value.clone()?));
-        self.arguments.iter().filter_map(with_value).collect()
+        self.arguments.iter().filter_map(with_value)
     }
 
     /// The environment of a RUN: the image's, in its order, with ARGs over it or behind it, and proxies given from
@@ -81,7 +90,7 @@ impl StageScope {
             .flat_map(|(name, value)| {
                 [name.to_ascii_lowercase(), name.to_ascii_uppercase()].map(|name| (name, value.clone()))
             });
-        for (name, value) in self.arguments().into_iter().chain(proxies) {
+        for (name, value) in self.arguments_with_values().chain(proxies) {
             if !environment.iter().any(|(known, _)| *known == name) {
                 environment.push((name, value));
             }
@@ -147,7 +156,9 @@ mod tests {
             environment,
             pairs(&[("A", "arg"), ("B", "env"), ("HOME", "/root")])
         );
-        assert_eq!(scope.arguments(), pairs(&[("A", "arg")]));
+        assert_eq!(scope.arguments(), pairs(&[("A", "arg"), ("C", "")]));
+        scope.set_environment(&pairs(&[("A", "later")]));
+        assert_eq!(scope.arguments(), pairs(&[("A", "later"), ("C", "")]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use onlay_dockerfile::Diagnostics;
 use onlay_push::PushFailure;
 use onlay_registry::RegistryError;
 
-use crate::exit_code;
+use crate::{exit_code, terminal};
 
 /// Something wrong with the arguments, or with files that they name, known before any other I/O.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(crate) struct Usage(pub String);
 
 /// Prints an error with its causes and a hint, and gives the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("{}", render(error));
+    terminal::say(&render(error));
     ExitCode::from(code(error))
 }
 

@@ -1,10 +1,5 @@
 //! `onlay`: lay new layers on container images. No daemon, no root, no pull.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line is what prints"
-)]
 #![allow(
     rustdoc::broken_intra_doc_links,
     rustdoc::invalid_rust_codeblocks,
@@ -26,6 +21,7 @@ mod progress;
 mod publish;
 mod session;
 mod shutdown;
+mod terminal;
 mod time;
 
 use std::process::ExitCode;
@@ -36,9 +32,9 @@ use arguments::Onlay;
 
 fn main() -> ExitCode {
     let arguments = Onlay::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start")),
+        Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start threads")),
     };
     let code = runtime.block_on(async {
         tokio::select! {
@@ -52,4 +48,12 @@ fn main() -> ExitCode {
     // What still runs in the background only reads, or writes what nothing points to yet.
     runtime.shutdown_background();
     code
+}
+
+/// The runtime, after a look whether threads can be had at all: it panics where limits of processes or memory forbid it.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let probe = std::thread::Builder::new().spawn(|| ())?;
+    // It does nothing that could fail.
+    let _ = probe.join();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -77,6 +77,17 @@ pub(crate) struct OutputOptions {
 }
 
 impl OutputOptions {
+    /// Finds out whether the files for scripts can be written, before anything is published.
+    pub(crate) fn check_files(&self) -> Result<(), Usage> {
+        for path in [&self.iidfile, &self.metadata_file].into_iter().flatten() {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            if path.is_dir() || parent.is_some_and(|parent| !parent.is_dir()) {
+                return Err(Usage(format!("`{}` is no place for a file", path.display())));
+            }
+        }
+        Ok(())
+    }
+
     /// What `-t` names, as places to publish at.
     pub(crate) fn destinations(&self) -> Result<Vec<Destination>, Usage> {
         let parse = |text: &String| {

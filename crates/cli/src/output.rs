@@ -6,6 +6,8 @@ use onlay_build::Built;
 use onlay_push::Pushed;
 use serde_json::{Value, json};
 
+use crate::terminal::print;
+
 /// Where an image was published, and what became of its blobs.
 pub(crate) struct Published {
     /// The destination as it is named, with its tag.
@@ -15,17 +17,17 @@ pub(crate) struct Published {
 }
 
 /// Prints one line for each destination: its name with its tag, and the digest.
-pub(crate) fn print_text(built: &Built, published: &[Published]) {
+pub(crate) fn print_text(built: &Built, published: &[Published]) -> anyhow::Result<()> {
     if published.is_empty() {
-        println!("{}", built.root.descriptor().digest);
+        return print(&built.root.descriptor().digest.to_string());
     }
-    for Published { destination, pushed } in published {
-        println!("{destination}@{}", pushed.digest);
-    }
+    published
+        .iter()
+        .try_for_each(|Published { destination, pushed }| print(&format!("{destination}@{}", pushed.digest)))
 }
 
 /// Prints one JSON document.
-pub(crate) fn print_json(built: &Built, published: &[Published]) {
+pub(crate) fn print_json(built: &Built, published: &[Published]) -> anyhow::Result<()> {
     let destinations: Vec<Value> = published.iter().map(destination).collect();
     let descriptor = built.root.descriptor();
     let document = json!({
@@ -35,7 +37,7 @@ pub(crate) fn print_json(built: &Built, published: &[Published]) {
         "images": built.images.iter().map(image).collect::<Vec<_>>(),
         "destinations": destinations,
     });
-    println!("{document}");
+    print(&document.to_string())
 }
 
 fn image(image: &onlay_build::BuiltImage) -> Value {

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_build::{BuildEvent, Events, How, StageBases, StepReport};
 
-use crate::explain;
 use crate::options::{ProgressChoice, WorkOptions};
+use crate::{explain, terminal};
 
 /// Shows on standard error what happens, and keeps what `--explain` prints in the end.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Progress {
     /// Says something, unless it shows nothing.
     pub(crate) fn say(&self, text: &str) {
         if self.shows == Shows::Lines {
-            eprintln!("{text}");
+            terminal::say(text);
         }
     }
 
@@ -51,7 +51,7 @@ impl Progress {
     /// Prints for each instruction what it needed and cost.
     pub(crate) fn explain(&self) {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        eprint!("{}", explain::render(&steps));
+        terminal::say(explain::render(&steps).trim_end());
     }
 
     fn receive(&self, event: BuildEvent) {

@@ -48,6 +48,7 @@ pub(crate) struct Request {
 /// Builds the image, publishes it at every destination and prints where.
 pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let options = request.build_options()?;
+    request.output.check_files()?;
     let progress = Progress::new(&request.work);
     let session = Session::start(&request.registry, &request.work)?;
     let builder = request.builder(&session, &progress);
@@ -159,7 +160,6 @@ impl Request {
             OutputFormat::Text => output::print_text(built, published),
             OutputFormat::Json => output::print_json(built, published),
         }
-        Ok(())
     }
 }
 

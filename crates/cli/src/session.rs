@@ -9,6 +9,7 @@ use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
 use crate::options::{RegistryOptions, WorkOptions};
+use crate::terminal;
 
 /// The registries and the cache of one run.
 pub(crate) struct Session {
@@ -43,10 +44,10 @@ impl Session {
     /// Prints what the run cost on the network.
     pub(crate) fn explain(&self) {
         let traffic = self.client.counters().traffic();
-        eprintln!(
+        terminal::say(&format!(
             "network: {} requests, {} bytes received, {} bytes sent",
             traffic.requests, traffic.received, traffic.sent
-        );
+        ));
     }
 }
 

@@ -2,7 +2,10 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::exit_code;
+use crate::{exit_code, terminal};
+
+/// What the system sends when a file grows beyond the limit (signal(7)): the same number on all of Linux's platforms.
+const SIGXFSZ: i32 = 25;
 
 /// The signal that ended the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(crate) async fn requested() -> Shutdown {
         // Without handlers the signals end the process by themselves.
         return std::future::pending().await;
     };
+    // A file that grows beyond the limit is then an error of the write, not the end of the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ));
     tokio::select! {
         _ = interrupt.recv() => Shutdown::Interrupt,
         _ = terminate.recv() => Shutdown::Terminate,
@@ -31,7 +36,7 @@ pub(crate) async fn requested() -> Shutdown {
 impl Shutdown {
     /// Says so, and gives the exit code.
     pub(crate) fn exit(self) -> ExitCode {
-        eprintln!("error: interrupted; no tag was moved that is not printed above");
+        terminal::say("error: interrupted; no tag was moved that is not printed above");
         ExitCode::from(match self {
             Self::Interrupt => exit_code::INTERRUPTED,
             Self::Terminate => exit_code::TERMINATED,

@@ -218,6 +218,25 @@ impl Image {
         Ok(self.configuration.platform()?)
     }
 
+    /// Makes it an image for this platform, where its base is for another one: what `FROM --platform` in the last stage
+    /// leaves of a build for this platform (dockerfile.md §1.7).
+    ///
+    /// # Errors
+    /// The configuration cannot be edited.
+    pub fn for_platform(self, platform: &Platform) -> Result<Self, ImageError> {
+        let platform = platform.clone().normalised();
+        let own = self.platform()?;
+        if own.os == platform.os
+            && own.architecture == platform.architecture
+            && own.variant == platform.variant
+        {
+            return Ok(self);
+        }
+        let mut image = self.begin_edit()?;
+        image.configuration.set_platform(&platform)?;
+        Ok(image)
+    }
+
     /// What `created` and new history entries say once the image is edited.
     pub fn created(&self) -> Timestamp {
         self.created

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use onlay_oci::{DiffId, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +119,15 @@ impl Listing {
         let limited = std::io::Read::take(decoder, MAX_DECODED_SIZE as u64);
         std::io::copy(&mut { limited }, &mut plain).map_err(ListingFormatError::Zstd)?;
         Ok(postcard::from_bytes(&plain)?)
+    }
+
+    /// Finds a hard link to something that is not in the archive, as only [`read_archive`](crate::read_archive) lists.
+    pub fn link_out(&self) -> Option<(&ImagePath, &ImagePath)> {
+        let own: HashSet<&ImagePath> = self.entries.iter().map(|entry| &entry.path).collect();
+        self.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::HardLink { target } if !own.contains(target) => Some((&entry.path, target)),
+            _ => None,
+        })
     }
 
     /// Gives the content of an inlined file.

@@ -75,6 +75,26 @@ impl ImagePath {
         Ok(Self(path.into()))
     }
 
+    /// Refuses the text of a path that no system call would take.
+    pub(crate) fn expect_length(path: &[u8]) -> Result<(), PathError> {
+        if path.len() < MAX_LENGTH {
+            return Ok(());
+        }
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        Err(PathError::TooLong { name: lossy(name) })
+    }
+
+    /// Puts names together that are plain names each.
+    pub(crate) fn from_names<'a>(names: impl Iterator<Item = &'a [u8]>) -> Result<Self, PathError> {
+        let path = names.collect::<Vec<_>>().join(&b'/');
+        if path.len() > MAX_LENGTH {
+            return Err(PathError::TooLong {
+                name: lossy(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()),
+            });
+        }
+        Ok(Self(path.into()))
+    }
+
     /// Tells whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

@@ -64,8 +64,8 @@ pub fn read_listing(compressed: impl Read, expected: &DiffId) -> Result<Listing,
 /// leads out of there. The diff id that the listing gets is the digest of the archive.
 ///
 /// # Errors
-/// The stream fails or is no tar, a hard link leads nowhere, or a member is named like a whiteout, which engines would
-/// take for one.
+/// The stream fails or is no tar, a hard link leads to a directory, or a member is named like a whiteout, which engines
+/// would take for one. A hard link may lead out of the archive, to what it is unpacked over.
 pub fn read_archive(tar: impl Read) -> Result<Listing, LayerReadError> {
     let reader = ListingReader {
         names: Names::Archive,
@@ -312,6 +312,10 @@ impl ListingReader {
 
     /// A hard link has its target's metadata, which the tar may leave out; a link to a link leads to the file itself.
     fn hard_link(&self, path: &ImagePath, target: ImagePath) -> Result<EntryKind, LayerReadError> {
+        // What an archive is unpacked over may have the file.
+        if self.names == Names::Archive && !self.positions.contains_key(&target) {
+            return Ok(EntryKind::HardLink { target });
+        }
         let missing = || LayerReadError::HardLink {
             path: path.clone(),
             target: target.clone(),

@@ -44,30 +44,36 @@ impl Tree {
         if path.is_empty() {
             return Err(ResolveError::NotFound);
         }
-        let mut walk = Walk::new(path, directory);
+        // As in the kernel, the text of the path is what is limited.
+        ImagePath::expect_length(path)?;
+        let mut walk = Walk::new(self, path);
+        if !path.starts_with(b"/") {
+            walk.enter(self, directory)?;
+        }
         while let Some(name) = walk.pending.pop_front() {
             self.step(&mut walk, &name, last)?;
         }
         self.arrive(walk)
     }
 
-    fn step(&self, walk: &mut Walk, name: &[u8], last: LastLink) -> Result<(), ResolveError> {
-        self.expect_directory(&walk.place)?;
+    fn step<'t>(&'t self, walk: &mut Walk<'t>, name: &[u8], last: LastLink) -> Result<(), ResolveError> {
+        let directory = walk.current().as_directory().ok_or(ResolveError::NotADirectory)?;
         match name {
             b"." => return Ok(()),
             b".." => {
-                walk.place = walk.place.parent().unwrap_or_default();
+                walk.nodes.pop();
                 return Ok(());
             }
             _ => {}
         }
-        let place = walk.place.join(name)?;
+        // Names come from outside: too long a one, or one with a NUL, is no name.
+        ImagePath::root().join(name)?;
         let at_end = walk.pending.is_empty();
-        let node = match self.find(&place) {
+        let node = match self.child(directory, name) {
             Lookup::Found(node) => node,
-            Lookup::Unknown => return Err(ResolveError::Unknown(place)),
+            Lookup::Unknown => return Err(ResolveError::Unknown(walk.path(Some(name))?)),
             Lookup::Absent if at_end => {
-                walk.place = place;
+                walk.missing = Some(name.into());
                 return Ok(());
             }
             Lookup::Absent => return Err(ResolveError::NotFound),
@@ -77,57 +83,73 @@ impl Tree {
                 walk.follow(target)
             }
             _ => {
-                walk.place = place;
+                walk.nodes.push((name.into(), node));
                 Ok(())
             }
         }
     }
 
-    fn expect_directory(&self, place: &ImagePath) -> Result<(), ResolveError> {
-        match self.find(place) {
-            Lookup::Found(node) if node.is_directory() => Ok(()),
-            Lookup::Found(_) => Err(ResolveError::NotADirectory),
-            Lookup::Absent => Err(ResolveError::NotFound),
-            Lookup::Unknown => Err(ResolveError::Unknown(place.clone())),
-        }
-    }
-
-    fn arrive(&self, walk: Walk) -> Result<Resolved, ResolveError> {
-        let node = match self.lookup(&walk.place) {
-            Lookup::Found(node) => Some(node.clone()),
-            Lookup::Absent => None,
-            Lookup::Unknown => return Err(ResolveError::Unknown(walk.place)),
+    fn arrive(&self, walk: Walk<'_>) -> Result<Resolved, ResolveError> {
+        let path = walk.path(walk.missing.as_ref().map(|name| name.as_slice()))?;
+        let node = match walk.missing {
+            Some(_) => None,
+            None if self.is_guess(walk.current()) && !path.is_root() => {
+                return Err(ResolveError::Unknown(path));
+            }
+            None => Some(walk.current().clone()),
         };
         if walk.wants_directory && node.as_ref().is_some_and(|node| !node.is_directory()) {
             return Err(ResolveError::NotADirectory);
         }
-        Ok(Resolved {
-            path: walk.place,
-            node,
-        })
+        Ok(Resolved { path, node })
     }
 }
 
-struct Walk {
-    place: ImagePath,
+/// A path on its way through a tree; each node is looked up in the one before it, so that long paths cost no more than
+/// their length.
+struct Walk<'t> {
+    root: &'t Arc<Node>,
+    /// Where the walk is: the names from the root, with what is there.
+    nodes: Vec<(BString, &'t Arc<Node>)>,
+    /// A last name that is not there.
+    missing: Option<BString>,
     pending: VecDeque<BString>,
     links: usize,
     wants_directory: bool,
 }
 
-impl Walk {
-    fn new(path: &[u8], directory: &ImagePath) -> Self {
-        let place = if path.starts_with(b"/") {
-            ImagePath::root()
-        } else {
-            directory.clone()
-        };
+impl<'t> Walk<'t> {
+    fn new(tree: &'t Tree, path: &[u8]) -> Self {
         Self {
-            place,
+            root: &tree.root,
+            nodes: Vec::new(),
+            missing: None,
             pending: names(path),
             links: 0,
             wants_directory: path.ends_with(b"/"),
         }
+    }
+
+    /// Goes to a directory that a process is in, as its path is: no link is followed.
+    fn enter(&mut self, tree: &'t Tree, directory: &ImagePath) -> Result<(), ResolveError> {
+        for name in directory.names() {
+            let within = self.current().as_directory().ok_or(ResolveError::NotADirectory)?;
+            match tree.child(within, name) {
+                Lookup::Found(node) => self.nodes.push((name.into(), node)),
+                Lookup::Absent => return Err(ResolveError::NotFound),
+                Lookup::Unknown => return Err(ResolveError::Unknown(self.path(Some(name))?)),
+            }
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> &'t Arc<Node> {
+        self.nodes.last().map_or(self.root, |(_, node)| *node)
+    }
+
+    fn path(&self, last: Option<&[u8]>) -> Result<ImagePath, PathError> {
+        let names = self.nodes.iter().map(|(name, _)| name.as_slice());
+        ImagePath::from_names(names.chain(last))
     }
 
     fn follow(&mut self, target: &[u8]) -> Result<(), ResolveError> {
@@ -139,7 +161,7 @@ impl Walk {
             return Err(ResolveError::NotFound);
         }
         if target.starts_with(b"/") {
-            self.place = ImagePath::root();
+            self.nodes.clear();
         }
         if self.pending.is_empty() {
             self.wants_directory |= target.ends_with(b"/");

@@ -116,14 +116,27 @@ impl Tree {
     pub fn lookup(&self, path: &ImagePath) -> Lookup<'_> {
         let found = self.find(path);
         let Lookup::Found(node) = &found else { return found };
-        let guessed = node
-            .as_directory()
-            .is_some_and(|directory| directory.implied && !directory.sealed);
         // The root has no entry in most layers, and is never written: its header is nothing to wait for.
-        if guessed && !self.complete && !path.is_root() {
+        if self.is_guess(node) && !path.is_root() {
             Lookup::Unknown
         } else {
             found
+        }
+    }
+
+    /// Tells whether a lower layer may still say what a directory's header is.
+    pub(crate) fn is_guess(&self, node: &Node) -> bool {
+        let guessed = |directory: &Directory| directory.implied && !directory.sealed;
+        !self.complete && node.as_directory().is_some_and(guessed)
+    }
+
+    /// Looks a name up in a directory of this tree, content with knowing what it is.
+    pub(crate) fn child<'t>(&self, directory: &'t Directory, name: &[u8]) -> Lookup<'t> {
+        match directory.get(name) {
+            Some(Slot::Present(child)) => Lookup::Found(child),
+            Some(Slot::Absent) => Lookup::Absent,
+            None if self.complete || directory.sealed => Lookup::Absent,
+            None => Lookup::Unknown,
         }
     }
 
@@ -134,11 +147,9 @@ impl Tree {
             let Some(directory) = node.as_directory() else {
                 return Lookup::Absent;
             };
-            match directory.get(name) {
-                Some(Slot::Present(child)) => node = child,
-                Some(Slot::Absent) => return Lookup::Absent,
-                None if self.complete || directory.sealed => return Lookup::Absent,
-                None => return Lookup::Unknown,
+            match self.child(directory, name) {
+                Lookup::Found(child) => node = child,
+                other => return other,
             }
         }
         Lookup::Found(node)

@@ -92,6 +92,12 @@ struct Tar<W: Write> {
 impl<W: Write> Tar<W> {
     fn write(&mut self, change: &Change, source: &mut dyn ContentSource) -> Result<(), LayerWriteError> {
         let path = change.path.as_bytes();
+        let is_whiteout = change.kind == ChangeKind::Whiteout;
+        if !is_whiteout && change.path.name().is_some_and(|name| name.starts_with(b".wh.")) {
+            return Err(LayerWriteError::WhiteoutName {
+                path: change.path.clone(),
+            });
+        }
         match &change.kind {
             ChangeKind::Directory => self.header(change, &[path, b"/"].concat(), EntryType::Directory, 0),
             ChangeKind::Whiteout => self.header(change, &whiteout_name(&change.path), EntryType::Regular, 0),
@@ -287,6 +293,12 @@ pub enum LayerWriteError {
         path: ImagePath,
         /// What happened.
         source: io::Error,
+    },
+    /// A file whose name would make engines delete another one.
+    #[error("{path} is named like a whiteout: in a layer, such a name deletes what it names")]
+    WhiteoutName {
+        /// The file.
+        path: ImagePath,
     },
     /// A file changed while it was read.
     #[error("{path} has another size than when it was listed: expected {expected} bytes, found {found}")]

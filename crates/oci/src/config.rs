@@ -165,6 +165,23 @@ impl ImageConfiguration {
         .normalised())
     }
 
+    /// Says that the image is for another platform.
+    ///
+    /// # Errors
+    /// Never in practice; writing JSON is fallible by its signature.
+    pub fn set_platform(&mut self, platform: &Platform) -> Result<(), ConfigError> {
+        self.set("architecture", &platform.architecture)?;
+        self.set("os", &platform.os)?;
+        match &platform.variant {
+            Some(variant) => self.set("variant", variant),
+            None => {
+                self.bytes = None;
+                self.object.remove("variant");
+                Ok(())
+            }
+        }
+    }
+
     /// When the image was created, if it says so.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
-use onlay_oci::Reference;
+use onlay_oci::{Document, Reference};
 use onlay_registry::{Client, Mount, RepositoryClient};
 
 use crate::push::{PushFailure, Pushed, Transfer, Transfers};
@@ -40,19 +40,37 @@ pub(crate) async fn push(
         .into_iter()
         .for_each(|(transfer, size)| transfers.count(transfer, size));
     for manifest in &publication.manifests {
-        let descriptor = manifest.descriptor();
-        repository
-            .put_manifest(&descriptor.digest.to_string(), &descriptor, manifest.bytes())
-            .await?;
+        let name = manifest.descriptor().digest.to_string();
+        put(&repository, publication, &name, manifest).await?;
     }
-    repository
-        .put_manifest(&tag, &root, publication.root.bytes())
-        .await?;
+    put(&repository, publication, &tag, &publication.root).await?;
     Ok(Pushed {
         digest: root.digest,
         transfers,
         unchanged: false,
     })
+}
+
+/// Puts a manifest; where the registry has lost one of its blobs meanwhile, as some do when the same blob is pushed by
+/// several at a time, brings all of them once more first.
+async fn put(
+    repository: &RepositoryClient,
+    publication: &Publication,
+    name: &str,
+    document: &Document,
+) -> Result<(), PushFailure> {
+    let descriptor = document.descriptor();
+    match repository.put_manifest(name, &descriptor, document.bytes()).await {
+        Err(error) if error.misses_a_blob() => {
+            for blob in publication.transfers() {
+                bring(repository, blob).await?;
+            }
+            Ok(repository
+                .put_manifest(name, &descriptor, document.bytes())
+                .await?)
+        }
+        put => Ok(put?),
+    }
 }
 
 async fn bring(repository: &RepositoryClient, blob: &PublishedBlob) -> Result<Transfer, PushFailure> {
@@ -93,6 +111,17 @@ async fn upload(repository: &RepositoryClient, blob: &PublishedBlob) -> Result<T
         return Ok(Transfer::Present);
     }
     let session = repository.start_upload().await?;
-    session.put(&blob.descriptor, blob.body()).await?;
-    Ok(blob.transfer())
+    match session.put(&blob.descriptor, blob.body()).await {
+        Ok(()) => Ok(blob.transfer()),
+        // Somebody else pushed it at the same time, and this registry took only one of the two for good.
+        Err(error) if error.is_refusal() => match repository.head_blob(&blob.descriptor.digest).await? {
+            Some(_) => Ok(Transfer::Present),
+            None => {
+                let again = repository.start_upload().await?;
+                again.put(&blob.descriptor, blob.body()).await?;
+                Ok(blob.transfer())
+            }
+        },
+        Err(error) => Err(error.into()),
+    }
 }

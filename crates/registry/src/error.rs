@@ -182,6 +182,21 @@ impl RegistryError {
         matches!(self, Self::Transport { .. } | Self::Timeout { .. })
     }
 
+    /// Tells whether a manifest was refused because a blob that it names is not there.
+    pub fn misses_a_blob(&self) -> bool {
+        matches!(self, Self::Status { words, .. } if words.contains("BLOB_UNKNOWN"))
+    }
+
+    /// Tells whether the registry found what it was sent wrong.
+    pub fn is_refusal(&self) -> bool {
+        let refusals = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_FOUND,
+            StatusCode::RANGE_NOT_SATISFIABLE,
+        ];
+        matches!(self, Self::Status { status, .. } if refusals.contains(status))
+    }
+
     /// Tells whether the registry wants other credentials, or more rights.
     pub fn is_unauthorized(&self) -> bool {
         let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];

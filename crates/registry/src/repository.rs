@@ -169,14 +169,18 @@ impl RepositoryClient {
         request.patience = LONG_PATIENCE;
         let (method, url) = (request.method.clone(), request.url.clone());
         let response = self.transport().send(request).await?;
-        // ECR answers without Location and digest, so neither is looked at.
-        expect(
-            (&method, &url),
-            response,
-            &[StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED],
-        )
-        .await?;
-        Ok(())
+        let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+        let response = expect((&method, &url), response, &accepted).await?;
+        // ECR answers without Location and digest; a digest that is there must be the right one.
+        let stored = response.headers().get(DIGEST_HEADER);
+        match stored.map(|stored| stored.as_bytes() == descriptor.digest.to_string().as_bytes()) {
+            None | Some(true) => Ok(()),
+            Some(false) => Err(RegistryError::Answer {
+                method,
+                place: place(&url),
+                what: "digest, which is not the manifest's",
+            }),
+        }
     }
 
     /// Looks a blob up, and gives its size in bytes where the registry tells it.

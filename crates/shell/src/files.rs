@@ -138,9 +138,9 @@ impl Files {
     /// `mkdir`
     pub(crate) fn make_directory(&mut self, path: &[u8], mode: u32) -> Called<ImagePath> {
         let place = self.free_place(path, true)?;
-        let parent = self.node(&place.parent().unwrap_or_default())?;
+        let parent = self.header(&place.parent().unwrap_or_default())?;
         let mut metadata = self.new_metadata(&parent, mode & 0o1777);
-        metadata.mode |= parent.metadata.mode & SET_GROUP_ID;
+        metadata.mode |= parent.mode & SET_GROUP_ID;
         self.put(&place, Node::directory(metadata, ModificationTime::Build))?;
         Ok(place)
     }
@@ -151,7 +151,7 @@ impl Files {
             return Err(Errno::NotFound.into());
         }
         let place = self.free_place(path, false)?;
-        let parent = self.node(&place.parent().unwrap_or_default())?;
+        let parent = self.header(&place.parent().unwrap_or_default())?;
         let Metadata { uid, gid, .. } = self.new_metadata(&parent, 0);
         self.put(&place, Node::symlink(target, uid, gid, ModificationTime::Build))?;
         Ok(place)
@@ -331,7 +331,7 @@ impl Files {
             }
             None if path.ends_with(b"/") => Err(Errno::IsADirectory.into()),
             None => {
-                let parent = self.node(&place.path.parent().unwrap_or_default())?;
+                let parent = self.header(&place.path.parent().unwrap_or_default())?;
                 let metadata = self.new_metadata(&parent, mode & 0o7777);
                 self.put(
                     &place.path,
@@ -372,7 +372,7 @@ impl Files {
     /// Makes a leaf that is neither a regular file nor a directory, as `cp -a` does.
     pub(crate) fn make_like(&mut self, node: &Node, path: &[u8]) -> Called<ImagePath> {
         let place = self.free_place(path, false)?;
-        let parent = self.node(&place.parent().unwrap_or_default())?;
+        let parent = self.header(&place.parent().unwrap_or_default())?;
         let metadata = self.new_metadata(&parent, node.metadata.mode);
         let made = Node {
             metadata,
@@ -475,13 +475,15 @@ impl Files {
         })
     }
 
-    fn new_metadata(&self, parent: &Node, mode: u32) -> Metadata {
-        let inherits = parent.metadata.mode & SET_GROUP_ID != 0;
-        Metadata::owned(
-            mode & !self.umask,
-            0,
-            if inherits { parent.metadata.gid } else { 0 },
-        )
+    fn new_metadata(&self, parent: &Metadata, mode: u32) -> Metadata {
+        let inherits = parent.mode & SET_GROUP_ID != 0;
+        Metadata::owned(mode & !self.umask, 0, if inherits { parent.gid } else { 0 })
+    }
+
+    /// A node's header, without a hold on the node: an edit copies what somebody else holds, and a directory may have a
+    /// hundred thousand names.
+    fn header(&self, path: &ImagePath) -> Called<Metadata> {
+        Ok(self.node(path)?.metadata.clone())
     }
 
     fn put(&mut self, path: &ImagePath, node: Node) -> Called<()> {

@@ -71,6 +71,10 @@ impl Cache {
             .as_ref()?
             .join(kind.directory())
             .join(file_name(key));
+        // A pipe in the place of an entry would be waited for.
+        if !fs::metadata(&path).ok()?.is_file() {
+            return None;
+        }
         let bytes = fs::read(&path).ok()?;
         match bytes.split_at_checked(DIGEST_LENGTH) {
             Some((digest, content)) if Digest::of(content).encoded().as_bytes() == digest => {

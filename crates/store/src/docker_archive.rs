@@ -10,7 +10,7 @@ use onlay_oci::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{persist, temporary_file};
+use crate::layout::{archive_place, persist, temporary_file};
 use crate::member::{MAGIC_LENGTH, Members, sniff};
 use crate::oci_archive::append;
 use crate::store::read_whole;
@@ -117,6 +117,7 @@ impl DockerArchive {
         name: Option<&Reference>,
         file: &Path,
     ) -> Result<(), StoreError> {
+        let file = &archive_place(file)?;
         let directory = file
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())

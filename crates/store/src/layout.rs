@@ -278,6 +278,22 @@ pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), 
     Ok(())
 }
 
+/// Where an archive is written: where links lead, and never in place of a device, pipe or directory.
+pub(crate) fn archive_place(file: &Path) -> Result<PathBuf, StoreError> {
+    let refuse = |source| StoreError::Write {
+        path: file.to_owned(),
+        source,
+    };
+    match std::fs::metadata(file) {
+        Ok(found) if found.is_file() => fs::canonicalize(file).map_err(refuse),
+        Ok(_) => Err(refuse(std::io::Error::other(
+            "it is no regular file, and an archive cannot take its place",
+        ))),
+        // A link to nowhere is replaced, as what is not there is made.
+        Err(_) => Ok(file.to_owned()),
+    }
+}
+
 pub(crate) fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let path = directory.join(name);
     persist(filled(directory, &path, bytes)?, &path)

@@ -4,7 +4,7 @@ use std::path::Path;
 use fs_err as fs;
 use onlay_oci::{Descriptor, RawObject};
 
-use crate::layout::{persist, temporary_file};
+use crate::layout::{archive_place, persist, temporary_file};
 use crate::member::Members;
 use crate::verify::VerifyingReader;
 use crate::{Layout, StoreError};
@@ -61,6 +61,7 @@ impl OciArchive {
     /// # Errors
     /// A blob is missing or damaged, or the disk failed; the file is then as it was.
     pub fn write(layout: &Layout, file: &Path) -> Result<(), StoreError> {
+        let file = &archive_place(file)?;
         let directory = file
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())

@@ -52,8 +52,12 @@ impl Spool {
                 "there is no temporary directory for more than 8 MiB",
             )
         })?;
-        let mut file = tempfile::tempfile_in(directory)?;
-        file.write_all(bytes)?;
+        let named = |error: io::Error| {
+            let message = format!("the temporary directory {}: {error}", directory.display());
+            io::Error::new(error.kind(), message)
+        };
+        let mut file = tempfile::tempfile_in(directory).map_err(named)?;
+        file.write_all(bytes).map_err(named)?;
         let size = bytes.len() as u64;
         self.kept = Kept::Disk { file, size };
         Ok(())
@@ -68,7 +72,9 @@ impl Write for Spool {
         match &mut self.kept {
             Kept::Memory(kept) => kept.write(bytes),
             Kept::Disk { file, size } => {
-                let written = file.write(bytes)?;
+                let written = file.write(bytes).map_err(|error| {
+                    io::Error::new(error.kind(), format!("the temporary directory: {error}"))
+                })?;
                 *size += written as u64;
                 Ok(written)
             }

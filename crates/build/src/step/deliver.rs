@@ -206,7 +206,7 @@ fn treatment(stage: &StageBuild<'_>, transfer: &ExpandedTransfer, into: &Tree) -
     let owner = transfer.chown.as_deref().map(|chown| match owner(into, chown) {
         Ok(owner) => Ok(owner),
         Err(OwnerError::Unknown) => Err(Fault::UnreadDestination),
-        Err(OwnerError::Message(message)) => Err(Fault::Message(message)),
+        Err(OwnerError::NoSuchName(message) | OwnerError::Message(message)) => Err(Fault::Message(message)),
     });
     let mode = transfer.chmod.as_deref().map(FileMode::parse);
     let exclude = Ignore::from_patterns(transfer.exclude.iter().map(String::as_bytes));

@@ -4,6 +4,8 @@ use onlay_layer::{Content, ImagePath, LastLink, NodeKind, ResolveError, Tree};
 pub(crate) enum OwnerError {
     /// A layer that was not read yet may say.
     Unknown,
+    /// The image has no such name.
+    NoSuchName(String),
     /// The image does not say.
     Message(String),
 }
@@ -51,12 +53,12 @@ fn numbers(tree: &Tree, file: &[u8], name: &str) -> Result<(u32, Option<u32>), O
         (*fields.first()? == name.as_bytes())
             .then(|| Some((number(fields.get(2)?)?, fields.get(3).and_then(number))))?
     });
-    found.ok_or_else(|| OwnerError::Message(format!("`{name}` is not in the image's {place}")))
+    found.ok_or_else(|| OwnerError::NoSuchName(format!("`{name}` is not in the image's {place}")))
 }
 
 fn read(tree: &Tree, file: &[u8]) -> Result<Vec<u8>, OwnerError> {
     let place = String::from_utf8_lossy(file).into_owned();
-    let missing = || OwnerError::Message(format!("the image has no {place} to look names up in"));
+    let missing = || OwnerError::NoSuchName(format!("the image has no {place} to look names up in"));
     let resolved = match tree.resolve(file, &ImagePath::root(), LastLink::Follow) {
         Ok(resolved) => resolved,
         Err(ResolveError::Unknown(_)) => return Err(OwnerError::Unknown),

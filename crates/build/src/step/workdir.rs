@@ -1,12 +1,11 @@
 use onlay_dockerfile::{Instruction, Located};
 use onlay_image::ImageError;
-use onlay_layer::{
-    Edit, EditError, ImagePath, LastLink, Metadata, ModificationTime, Node, ResolveError, Tree,
-};
+use onlay_layer::{ImagePath, LastLink, ResolveError, Resolved, Tree};
 
 use super::owner::{OwnerError, owner};
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::{StepError, place};
+use crate::transfer::{Fault, Transfer, Treatment};
 
 /// A WORKDIR: the directory is made, every missing component 0755 and of the current USER; a layer stands for it even
 /// if it was there, unless it is the root.
@@ -35,8 +34,11 @@ pub(crate) async fn workdir(
         let user = stage.image.user().map_err(failed)?;
         let made = make_directories(&stage.files.tree, &directory, &user);
         let all = match made {
-            Ok(after) => match stage.commit(line, after, &mut outcome).await? {
+            Ok((after, warning)) => match stage.commit(line, after, &mut outcome).await? {
                 Some(layer) => {
+                    if let Some(warning) = warning {
+                        stage.warn_at(line, &warning);
+                    }
                     stage.image = stage
                         .image
                         .clone()
@@ -88,61 +90,37 @@ enum MakeError {
     Message(String),
 }
 
-impl From<ResolveError> for MakeError {
-    fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::Unknown(_) => Self::Unknown,
-            other => Self::Message(other.to_string()),
+impl From<Fault> for MakeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::UnreadDestination | Fault::UnreadSource => Self::Unknown,
+            Fault::NotFound(path) => Self::Message(format!("`{path}` does not exist")),
+            Fault::Message(message) => Self::Message(message),
         }
     }
 }
 
-impl From<EditError> for MakeError {
-    fn from(error: EditError) -> Self {
-        match error {
-            EditError::Unknown(_) => Self::Unknown,
-            other => Self::Message(other.to_string()),
-        }
+/// Makes what is missing of the directory; gives a warning too if that is root's for want of a better owner.
+fn make_directories(tree: &Tree, directory: &str, user: &str) -> Result<(Tree, Option<String>), MakeError> {
+    let path =
+        ImagePath::clamped(directory.as_bytes()).map_err(|error| MakeError::Message(error.to_string()))?;
+    let absolute = [b"/", path.as_bytes()].concat();
+    match tree.resolve(&absolute, &ImagePath::root(), LastLink::Follow) {
+        Ok(Resolved { node: Some(node), .. }) if node.is_directory() => return Ok((tree.clone(), None)),
+        Err(ResolveError::Unknown(_)) => return Err(MakeError::Unknown),
+        // What is missing is made; what is in the way is found again on the way.
+        Ok(_) | Err(_) => {}
     }
-}
-
-impl From<OwnerError> for MakeError {
-    fn from(error: OwnerError) -> Self {
-        match error {
-            OwnerError::Unknown => Self::Unknown,
-            OwnerError::Message(message) => Self::Message(message),
-        }
-    }
-}
-
-fn make_directories(tree: &Tree, directory: &str, user: &str) -> Result<Tree, MakeError> {
-    let mut edit = Edit::new(tree);
-    let path = cleaned(directory);
-    let ends = path
-        .match_indices('/')
-        .skip(1)
-        .map(|(end, _)| end)
-        .chain([path.len()]);
-    for end in ends {
-        let prefix = &path[..end];
-        let place = edit
-            .tree()
-            .resolve(prefix.as_bytes(), &ImagePath::root(), LastLink::Follow)?;
-        match place.node {
-            Some(node) if node.is_directory() => {}
-            Some(_) => {
-                return Err(MakeError::Message(format!(
-                    "`{prefix}` in the image is not a directory"
-                )));
-            }
-            None => {
-                let (uid, gid) = owner(edit.tree(), user)?;
-                let metadata = Metadata::owned(0o755, uid, gid);
-                edit.put(&place.path, Node::directory(metadata, ModificationTime::Build))?;
-            }
-        }
-    }
-    Ok(edit.finish())
+    let (owner, warning) = match owner(tree, user) {
+        Ok(owner) => (owner, None),
+        Err(OwnerError::NoSuchName(message)) => ((0, 0), Some(format!("{message}; `{directory}` is root's"))),
+        Err(OwnerError::Message(message)) => return Err(MakeError::Message(message)),
+        Err(OwnerError::Unknown) => return Err(MakeError::Unknown),
+    };
+    let treatment = Treatment::of_owner(owner);
+    let mut transfer = Transfer::new(tree, &treatment);
+    transfer.make(&path)?;
+    Ok((transfer.finish(), warning))
 }
 
 #[cfg(test)]
@@ -167,12 +145,13 @@ mod tests {
     #[test]
     fn missing_components_belong_to_the_user() {
         let after = make_directories(&Tree::scratch(), "/a/b", "1000").ok().unwrap();
-        let changes = onlay_layer::changes(&Tree::scratch(), &after).unwrap();
+        let changes = onlay_layer::changes(&Tree::scratch(), &after.0).unwrap();
         let owners: Vec<_> = changes
             .iter()
             .map(|change| (change.path.to_string(), change.metadata.gid))
             .collect();
         assert_eq!(owners, [("/a".to_owned(), 1000), ("/a/b".to_owned(), 1000)]);
-        assert!(make_directories(&Tree::scratch(), "/a", "app").is_err());
+        let (_, warning) = make_directories(&Tree::scratch(), "/a", "app").ok().unwrap();
+        assert!(warning.is_some_and(|warning| warning.contains("no /etc/passwd")));
     }
 }

@@ -6,7 +6,7 @@ use onlay_layer::{ImagePath, Lookup, Metadata, ModificationTime, Node, Tree};
 use super::{Fault, FileMode, Transfer};
 
 /// How many symbolic links a destination may run through, as Go's file system libraries have it.
-const MAX_LINKS: usize = 255;
+pub(super) const MAX_LINKS: usize = 255;
 
 /// Where COPY and ADD put things: an absolute path, of which a slash at the end says that it is a directory.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,10 @@ impl Destination {
         })
     }
 
+    pub(super) fn path(&self) -> &ImagePath {
+        &self.path
+    }
+
     /// The directory that must be there whatever is copied.
     fn required_directory(&self) -> ImagePath {
         if self.is_directory {
@@ -46,6 +50,12 @@ impl Transfer<'_> {
         let required = self.resolve(&destination.required_directory())?;
         self.make_directories(&required)?;
         self.resolve(&destination.path)
+    }
+
+    /// Makes a directory where the path leads, with all above it that is missing: WORKDIR.
+    pub(crate) fn make(&mut self, path: &ImagePath) -> Result<(), Fault> {
+        let place = self.resolve(path)?;
+        self.make_directories(&place)
     }
 
     /// Follows every symbolic link of a path, the last one too; what is not there is taken as it is written.

@@ -36,6 +36,18 @@ pub(crate) struct Treatment {
     pub(crate) latest: Option<i64>,
 }
 
+impl Treatment {
+    /// Nothing but an owner for what is made.
+    pub(crate) fn of_owner(owner: (u32, u32)) -> Self {
+        Self {
+            owner: Some(owner),
+            mode: None,
+            exclude: Ignore::none(),
+            latest: None,
+        }
+    }
+}
+
 /// A tree that is copied into.
 pub(crate) struct Transfer<'a> {
     edit: Edit,

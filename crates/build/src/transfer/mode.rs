@@ -9,13 +9,20 @@ pub(crate) enum FileMode {
     Symbolic(Vec<Clause>),
 }
 
-/// One operator with the bits on both sides of it.
+/// One operator with what stands on both sides of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Clause {
-    /// The bits of the classes in front of the operator.
-    affected: u32,
+    classes: Classes,
     operator: Operator,
-    bits: Bits,
+    permissions: Permissions,
+}
+
+/// The classes in front of an operator; none named means all of them, as there is no umask.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Classes {
+    user: bool,
+    group: bool,
+    other: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,16 +32,25 @@ enum Operator {
     Set,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Bits {
-    /// These, and execution too if it is a directory or somebody may execute it (`X`).
-    Named { bits: u32, search: bool },
-    /// What the class that starts at this bit has.
-    CopyOf { shift: u32 },
+/// What stands behind an operator: letters, or a class whose permissions are copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Permissions {
+    /// `rwx` of one class.
+    letters: u32,
+    /// `X`: execution, if it is a directory or somebody may execute it.
+    search: bool,
+    /// `s`
+    set_id: bool,
+    /// `t`
+    sticky: bool,
+    copied: Classes,
 }
 
 const ALL: u32 = 0o7777;
 const EXECUTE: u32 = 0o111;
+const SET_USER_ID: u32 = 0o4000;
+const SET_GROUP_ID: u32 = 0o2000;
+const STICKY: u32 = 0o1000;
 
 impl FileMode {
     /// Reads a mode: octal from 0 to 07777, or clauses like `u=rwX,go-w`.
@@ -67,24 +83,76 @@ impl FileMode {
 
 impl Clause {
     fn apply(self, mode: u32, is_directory: bool) -> u32 {
-        let bits = match self.bits {
-            Bits::Named { bits, search } if search && (is_directory || mode & EXECUTE != 0) => bits | EXECUTE,
-            Bits::Named { bits, .. } => bits,
-            Bits::CopyOf { shift } => ((mode >> shift) & 7) * EXECUTE,
-        } & self.affected;
+        let Self {
+            classes, permissions, ..
+        } = self;
+        let searches = permissions.search && (is_directory || mode & EXECUTE != 0);
+        let of_class = permissions.letters | u32::from(searches) | permissions.copied.of(mode);
+        let bits = (of_class * EXECUTE) & classes.permissions() | permissions.special(classes);
         match self.operator {
             Operator::Add => mode | bits,
             Operator::Remove => mode & !bits,
-            Operator::Set => (mode & !self.affected) | bits,
+            Operator::Set => (mode & !self.cleared()) | bits,
+        }
+    }
+
+    /// What `=` takes away first: never the sticky bit, and a copy leaves the set-id bits alone.
+    fn cleared(self) -> u32 {
+        if self.permissions.copied == Classes::default() {
+            self.classes.permissions() | self.classes.set_id()
+        } else {
+            self.classes.permissions()
         }
     }
 }
 
+impl Classes {
+    const ALL: Self = Self {
+        user: true,
+        group: true,
+        other: true,
+    };
+
+    fn permissions(self) -> u32 {
+        self.select(0o700, 0o070, 0o007)
+    }
+
+    fn set_id(self) -> u32 {
+        self.select(SET_USER_ID, SET_GROUP_ID, 0)
+    }
+
+    /// The permissions that these classes have between them, as those of one class.
+    fn of(self, mode: u32) -> u32 {
+        self.select((mode >> 6) & 7, (mode >> 3) & 7, mode & 7)
+    }
+
+    fn select(self, user: u32, group: u32, other: u32) -> u32 {
+        let if_named = |is_named, bits| if is_named { bits } else { 0 };
+        if_named(self.user, user) | if_named(self.group, group) | if_named(self.other, other)
+    }
+}
+
+impl Permissions {
+    fn unless_empty(self) -> Option<Self> {
+        Some(self).filter(|permissions| *permissions != Self::default())
+    }
+
+    /// The set-id and sticky bits; the sticky bit is nothing that others alone can have.
+    fn special(self, classes: Classes) -> u32 {
+        let set_id = if self.set_id { classes.set_id() } else { 0 };
+        let sticky = self.sticky && (classes.user || classes.group);
+        set_id | if sticky { STICKY } else { 0 }
+    }
+}
+
 /// Reads what stands between two commas: classes, then operators with what is on their right.
+///
+/// The rules are those of BSD's setmode(3), which BuildKit follows: letters and classes may be mixed on the right, and
+/// mean the operator once for each class and each run of letters (`g=ur` is `g=u,g=r`, so `g=r`).
 fn clauses(text: &str) -> Option<Vec<Clause>> {
     let operators = text.find(['+', '-', '='])?;
-    let (classes, mut rest) = text.split_at(operators);
-    let affected = affected(classes)?;
+    let (named, mut rest) = text.split_at(operators);
+    let classes = classes(named)?;
     let mut clauses = Vec::new();
     while let Some(operator) = rest.chars().next() {
         let operator = match operator {
@@ -93,55 +161,60 @@ fn clauses(text: &str) -> Option<Vec<Clause>> {
             _ => Operator::Set,
         };
         let end = rest[1..].find(['+', '-', '=']).map_or(rest.len(), |end| end + 1);
-        let bits = bits(&rest[1..end])?;
-        clauses.push(Clause {
-            affected,
+        let all = permissions(&rest[1..end])?;
+        clauses.extend(all.into_iter().map(|permissions| Clause {
+            classes,
             operator,
-            bits,
-        });
+            permissions,
+        }));
         rest = &rest[end..];
     }
     Some(clauses)
 }
 
-/// No class at all means all of them, as there is no umask.
-fn affected(classes: &str) -> Option<u32> {
-    if classes.is_empty() {
-        return Some(ALL);
+fn classes(named: &str) -> Option<Classes> {
+    if named.is_empty() {
+        return Some(Classes::ALL);
     }
-    classes.chars().try_fold(0, |affected, class| {
-        let bits = match class {
-            'u' => 0o4700,
-            'g' => 0o2070,
-            'o' => 0o1007,
-            'a' => ALL,
+    named.chars().try_fold(Classes::default(), |mut classes, class| {
+        match class {
+            'u' => classes.user = true,
+            'g' => classes.group = true,
+            'o' => classes.other = true,
+            'a' => classes = Classes::ALL,
             _ => return None,
-        };
-        Some(affected | bits)
+        }
+        Some(classes)
     })
 }
 
-fn bits(permissions: &str) -> Option<Bits> {
-    match permissions {
-        "u" => return Some(Bits::CopyOf { shift: 6 }),
-        "g" => return Some(Bits::CopyOf { shift: 3 }),
-        "o" => return Some(Bits::CopyOf { shift: 0 }),
-        _ => {}
-    }
-    let mut search = false;
-    let mut bits = 0;
-    for permission in permissions.chars() {
-        match permission {
-            'r' => bits |= 0o444,
-            'w' => bits |= 0o222,
-            'x' => bits |= EXECUTE,
-            'X' => search = true,
-            's' => bits |= 0o6000,
-            't' => bits |= 0o1000,
+fn permissions(text: &str) -> Option<Vec<Permissions>> {
+    let mut all = Vec::new();
+    let mut letters = Permissions::default();
+    for letter in text.chars() {
+        match letter {
+            'r' => letters.letters |= 4,
+            'w' => letters.letters |= 2,
+            'x' => letters.letters |= 1,
+            'X' => letters.search = true,
+            's' => letters.set_id = true,
+            't' => letters.sticky = true,
+            'u' | 'g' | 'o' => {
+                all.extend(std::mem::take(&mut letters).unless_empty());
+                all.push(Permissions {
+                    copied: classes(letter.encode_utf8(&mut [0; 4]))?,
+                    ..Permissions::default()
+                });
+            }
             _ => return None,
         }
     }
-    Some(Bits::Named { bits, search })
+    all.extend(letters.unless_empty());
+    // `=` with nothing behind it takes all away.
+    if all.is_empty() {
+        all.push(Permissions::default());
+    }
+    Some(all)
 }
 
 /// Why a text is no mode.
@@ -176,6 +249,16 @@ mod tests {
             ("u+s,+t", 0o755, false, 0o5755),
             ("g+s", 0o755, true, 0o2755),
             ("a=r+w-w", 0o777, false, 0o444),
+            ("u+t", 0o755, false, 0o1755),
+            ("o+t", 0o755, false, 0o755),
+            ("a=rwx", 0o1777, true, 0o1777),
+            ("go=u", 0o2750, true, 0o2777),
+            ("u=g+x", 0o4740, false, 0o4540),
+            ("u=rw", 0o4755, false, 0o655),
+            ("g=ur", 0o700, false, 0o740),
+            ("g=ur", 0o6751, false, 0o4741),
+            ("g=ru", 0o700, false, 0o770),
+            ("o+gw", 0o750, false, 0o757),
         ];
         for (text, mode, is_directory, expected) in cases {
             let found = FileMode::parse(text).unwrap().apply(mode, is_directory);

@@ -51,6 +51,7 @@ impl Transfer<'_> {
         }
         let target = self.prepare(destination)?;
         self.make_directories(&target)?;
+        self.take_time(&target, &node)?;
         let mut passage = Passage::new(source, root.clone(), target);
         let found = self.copy_wanted(&mut passage, &wanted, &root)?;
         if !found && pivoted.is_literal() {

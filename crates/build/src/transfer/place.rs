@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use onlay_layer::{ImagePath, LastLink, Metadata, Node, NodeKind, Tree};
+use onlay_layer::{ImagePath, LastLink, Metadata, ModificationTime, Node, NodeKind, Tree};
 
 use super::{Destination, Fault, Transfer};
 
@@ -63,14 +63,25 @@ impl Transfer<'_> {
         match self.existing(&passage.target)? {
             Some(existing) if existing.is_directory() => {}
             Some(_) => return Err(not_a_directory(&passage.target)),
-            None => {
-                self.make_directories(&passage.target)?;
-                let mtime = self.mtime(node);
-                self.edit.set_mtime(&passage.target, mtime)?;
-            }
+            None => self.make_directories(&passage.target)?,
         }
+        self.take_time(&passage.target, node)?;
         let root = passage.root.clone();
         self.copy_children(&mut passage, &root)
+    }
+
+    /// Gives a destination that was made for it the time of the directory that is copied; one that the base has keeps
+    /// its own.
+    pub(super) fn take_time(&mut self, target: &ImagePath, node: &Node) -> Result<(), Fault> {
+        let is_made_up = |existing: &Node| existing.mtime == ModificationTime::Build;
+        if !target.is_root()
+            && self
+                .existing(target)?
+                .is_some_and(|existing| is_made_up(&existing))
+        {
+            self.edit.set_mtime(target, self.mtime(node))?;
+        }
+        Ok(())
     }
 
     fn copy_children(&mut self, passage: &mut Passage<'_>, directory: &ImagePath) -> Result<(), Fault> {

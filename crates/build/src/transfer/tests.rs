@@ -214,7 +214,7 @@ fn owners_and_modes_are_for_what_is_made_on_the_way_too() {
         "d 755 0:0 /opt/n",
         "f 644 5:6 /opt/n/a",
         "l /opt/n/l -> a",
-        "d 755 7:8 /opt/n/sub",
+        "d 1755 7:8 /opt/n/sub",
         "f 755 7:8 /opt/n/sub/b",
     ];
     assert_eq!(symbolic, expected);

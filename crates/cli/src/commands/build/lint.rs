@@ -10,6 +10,7 @@ use onlay_dockerfile::{
 use onlay_oci::Platform;
 
 use crate::options::OutputFormat;
+use crate::terminal;
 
 /// The value of `--call`: what is done in place of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,11 +138,12 @@ impl Lint {
 fn print(json: bool, value: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
     if json {
         let text = serde_json::to_string_pretty(value).context("failed to print as JSON")?;
-        println!("{text}");
-    } else if !text.is_empty() {
-        println!("{}", text.trim_matches('\n'));
+        return terminal::print(&text);
     }
-    Ok(())
+    match text.trim_matches('\n') {
+        "" => Ok(()),
+        text => terminal::print(text),
+    }
 }
 
 /// Tells whether JSON is asked for in either way.
