@@ -36,9 +36,13 @@ UNCOMPARED = ("created", "history", "rootfs")
 
 
 def times_of(image: Image) -> dict[str, int]:
-    """When files were changed that were not changed by the build. A link's own time is of no use to anybody."""
+    """When files were changed that were not changed by the build.
+
+    Without directories, which change with what is in them, and which onlay writes again with a constant time where
+    an engine would reset them if they were left out; without links, whose times nothing reads.
+    """
     files = image.tree.files.items()
-    return {path: file.mtime for path, file in files if file.mtime < SET_TIMES_END and file.kind != "l"}
+    return {path: file.mtime for path, file in files if file.mtime < SET_TIMES_END and file.kind not in "dl"}
 
 
 def history_entry(entry: Json) -> Json:
