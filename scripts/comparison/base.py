@@ -19,7 +19,7 @@ from .image import Json
 
 MTIME = 946684799  # 1999-12-31T23:59:59Z
 CREATED = "2000-01-01T00:00:00Z"
-COMMANDS = "cat chgrp chmod chown cp echo env false id ln ls mkdir mkfifo mv pwd rm rmdir sh stat test touch true".split()
+COMMANDS = "cat chgrp chmod chown cp echo env false ln ls mkdir mkfifo mv pwd rm rmdir sh test touch true".split()
 CAPABILITY = b"\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
@@ -185,7 +185,7 @@ class Writer:
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in tars]},
         }
         layer_type = "application/vnd.oci.image.layer.v1.tar+gzip"
-        manifest = {
+        manifest: Json = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": self.json(configuration, "application/vnd.oci.image.config.v1+json"),

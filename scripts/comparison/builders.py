@@ -166,7 +166,7 @@ def language_of(version: str, language: str) -> tuple[int, int]:
         return int(told[1]), int(told[2])
     if (release := re.match(r"v?0\.(\d+)\.", version)) and int(release[1]) >= 12:
         return 1, int(release[1]) - 6
-    raise SystemExit(f"error: BuildKit {version} is too old, or does not tell its version; 0.12 is the oldest that will do")
+    raise SystemExit(f"error: BuildKit {version} is of before 0.12, or does not tell its version")
 
 
 def field(name: str, text: str) -> str:

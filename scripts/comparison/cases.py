@@ -15,6 +15,8 @@ from pathlib import Path
 CONTEXT_MTIME = 981173106
 # Later than all times that cases and images set: what is later was made by the build.
 SET_TIMES_END = 1420070400
+# All cases take their base images as named contexts, which came with this version of the Dockerfile language.
+NAMED_CONTEXTS = "1.4"
 # What expands to the address of the script's own web server in build arguments.
 SERVER = "SERVER"
 
@@ -36,7 +38,7 @@ class Case:
     def read(cls, directory: Path) -> "Case":
         settings = directory / "case.toml"
         options = tomllib.loads(settings.read_text()) if settings.exists() else {}
-        return cls(directory, **{"needs": "1.0", **options})
+        return cls(directory, **{"needs": NAMED_CONTEXTS, **options})
 
     @property
     def name(self) -> str:
