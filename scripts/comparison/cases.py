@@ -17,8 +17,6 @@ CONTEXT_MTIME = 981173106
 SET_TIMES_END = 1420070400
 # All cases take their base images as named contexts, which came with this version of the Dockerfile language.
 NAMED_CONTEXTS = "1.4"
-# What expands to the address of the script's own web server in build arguments.
-SERVER = "SERVER"
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,11 @@ def read_cases(root: Path, wanted: list[str]) -> list[Case]:
     return [Case.read(root / name) for name in names if not wanted or name in wanted]
 
 
-def prepare(case: Case, work: Path, server: str) -> Prepared:
-    """Makes the context of a case in `work`, the same on every machine: modes and times do not come from git."""
+def prepare(case: Case, work: Path, servers: dict[str, str]) -> Prepared:
+    """Makes the context of a case in `work`, the same on every machine: modes and times do not come from git.
+
+    A build argument whose value names one of the servers gets its address.
+    """
     context = work / case.name / "context"
     shutil.rmtree(context.parent, ignore_errors=True)
     context.mkdir(parents=True)
@@ -97,7 +98,7 @@ def prepare(case: Case, work: Path, server: str) -> Prepared:
     set_modes(context)
     run_setup(case, context)
     set_times(context.parent)
-    arguments = {name: value.replace(SERVER, server) for name, value in case.build_args.items()}
+    arguments = {name: servers.get(value, value) for name, value in case.build_args.items()}
     return Prepared(case, context, arguments)
 
 

@@ -6,11 +6,7 @@ from typing import Iterator
 from .cases import SET_TIMES_END
 from .image import Image, Json
 
-# The address of the script's own web server is another one in each run.
-SERVER = "http://server.invalid"
-
-
-def result_of(image: Image, base: Image, server: str) -> Json:
+def result_of(image: Image, base: Image, servers: dict[str, str]) -> Json:
     """An image as what it changes of `base`, if it begins with the layers of `base`; else the whole image."""
     diff_ids = base.diff_ids
     on_base = image.diff_ids[: len(diff_ids)] == diff_ids
@@ -28,7 +24,15 @@ def result_of(image: Image, base: Image, server: str) -> Json:
         "configuration": configuration,
         "history": [history_entry(entry) for entry in image.configuration.get("history") or []],
     }
-    return json.loads(json.dumps(result).replace(server, SERVER))
+    return without_addresses(result, servers)
+
+
+def without_addresses(result: Json, servers: dict[str, str]) -> Json:
+    """The servers have other ports in each run."""
+    text = json.dumps(result)
+    for name, address in servers.items():
+        text = text.replace(address, name)
+    return json.loads(text)
 
 
 # `created` is the time of the build; the other two are compared in their own way.
