@@ -7,6 +7,7 @@ A case is a directory with `Dockerfile`, perhaps `context/` (what git can hold o
 import os
 import shutil
 import subprocess
+import time
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,13 +122,14 @@ def set_modes(context: Path) -> None:
 
 
 def set_times(top: Path) -> None:
-    """Sets the times that `setup` has not set, from the leaves up."""
+    """Sets the times that `setup` has not set, from the leaves up.
+
+    The second is the same always, the nanosecond never, which layers do not have: BuildKit keeps the last context and
+    does not read a file again whose name, size and time are those of a file that it has.
+    """
+    nanoseconds = CONTEXT_MTIME * 10**9 + time.time_ns() % 10**9
     for directory, directories, names in os.walk(top, topdown=False):
-        for name in names + directories:
-            set_time(Path(directory, name))
-    set_time(top)
-
-
-def set_time(path: Path) -> None:
-    if path.lstat().st_mtime >= SET_TIMES_END:
-        os.utime(path, (CONTEXT_MTIME, CONTEXT_MTIME), follow_symlinks=False)
+        for name in [*names, *directories, "."]:
+            path = Path(directory, name)
+            if path.lstat().st_mtime >= SET_TIMES_END:
+                os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
