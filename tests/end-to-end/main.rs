@@ -21,6 +21,7 @@ mod config_only;
 mod copying;
 mod destinations;
 mod dockerd;
+mod dockerfiles;
 mod ecr;
 mod engine;
 mod hostile_registry;
