@@ -82,6 +82,26 @@ impl FromStr for Destination {
     }
 }
 
+impl TryFrom<Location> for Destination {
+    type Error = LocationError;
+
+    /// Takes a place that was not read from one text, such as a file whose name has colons. A reference counts as named in
+    /// full, which only its text can tell.
+    fn try_from(location: Location) -> Result<Self, LocationError> {
+        let name = match &location {
+            Location::Registry(name) => Some(name),
+            Location::DockerArchive { name, .. } => name.as_ref(),
+            Location::Layout { .. } | Location::OciArchive { .. } => None,
+        };
+        match name.and_then(Reference::digest) {
+            Some(_) => Err(LocationError::Digest {
+                text: location.to_string(),
+            }),
+            None => Ok(Self(location)),
+        }
+    }
+}
+
 fn on_disk(text: &str) -> Result<Option<Location>, LocationError> {
     if let Some(rest) = text.strip_prefix("oci:") {
         let (directory, tag) = split(text, rest)?;
