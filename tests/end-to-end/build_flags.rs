@@ -5,47 +5,13 @@ use serde_json::{Value, json};
 
 use crate::onlay::{Home, Run};
 
-const FLAGS: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../fixtures/flags/build.txt"
-));
+/// Uses of flags, a `!` in front of those that are refused.
+const USES: &str = include_str!("../../fixtures/flags/build.txt");
 
-/// What must be done when it is given, beside the flags of the table that are refused.
-const REFUSED: &[&str] = &[
-    "--add-host",
-    "--allow",
-    "--attest",
-    "--builder",
-    "--cache-from",
-    "--cache-to",
-    "--cgroup-parent",
-    "--cpu-period",
-    "--cpu-quota",
-    "--cpu-shares",
-    "--cpuset-cpus",
-    "--cpuset-mems",
-    "--debug",
-    "-D",
-    "--detach",
-    "--invoke",
-    "--isolation=hyperv",
-    "--memory",
-    "-m",
-    "--memory-swap",
-    "--network=host",
-    "--policy",
-    "--print",
-    "--provenance=mode=max",
-    "--root",
-    "--sbom=true",
-    "--secret",
-    "--security-opt",
-    "--server-config",
-    "--shm-size",
-    "--squash",
-    "--ssh",
-    "--stream",
-    "--ulimit",
+/// The flags that `docker build` says it has.
+const HELP: [&str; 2] = [
+    include_str!("../../fixtures/flags/buildx-help.txt"),
+    include_str!("../../fixtures/flags/classic-help.txt"),
 ];
 
 fn context(home: &Home) {
@@ -58,43 +24,67 @@ fn build(home: &Home, flags: &[&str]) -> Run {
 }
 
 #[test]
-fn every_flag_of_docker_build_is_known() {
-    let flags = FLAGS.lines().filter(|line| line.starts_with('-'));
-    for flag in flags {
+fn every_flag_of_docker_build_is_used_below() {
+    let used: Vec<&str> = uses().map(|(_, flag)| name(flag)).collect();
+    let flags = HELP.iter().flat_map(|help| help.lines());
+    for line in flags.filter(|line| line.starts_with('-')) {
+        let (flag, _) = line.split_once(' ').unwrap();
+        // Whether it loads depends on the machine; it has a test of its own.
+        assert!(used.contains(&flag) || flag == "--load", "{flag}");
+    }
+}
+
+#[test]
+fn every_flag_of_docker_build_is_done_or_refused() {
+    for (is_refused, flag) in uses() {
         let home = Home::new();
         context(&home);
         let mut arguments = vec!["build", ".", flag];
-        if matches!(flag, "--push") {
+        if flag == "--push" {
             arguments.extend(["-t", "oci:out:v"]);
         }
         let run = home.run(&arguments);
-        assert!(
-            !run.stderr.contains("unexpected argument"),
-            "{flag}: {}",
-            run.stderr
-        );
-        let name = flag.split('=').next().unwrap_or(flag);
-        let is_refused = REFUSED.iter().any(|refused| *refused == flag || *refused == name);
         if is_refused {
-            let long = match name {
-                "-D" => "--debug",
-                "-m" => "--memory",
-                other => other,
-            };
-            assert_eq!(run.code, Some(2), "{flag}: {}", run.stderr);
-            assert!(run.stderr.contains(&format!("`{long}")), "{flag}: {}", run.stderr);
-            assert!(
-                run.stderr.contains("is not supported: "),
-                "{flag}: {}",
-                run.stderr
-            );
-        } else if flag == "--load" {
-            assert_eq!(run.code, Some(2), "{}", run.stderr);
-            assert!(run.stderr.contains("give it one with -t"), "{}", run.stderr);
+            refused(flag, &run);
         } else {
             assert_eq!(run.code, Some(0), "{flag}: {}", run.stderr);
         }
     }
+}
+
+/// It ended before anything was done, with the flag's name and a way on.
+#[track_caller]
+fn refused(flag: &str, run: &Run) {
+    let long = match name(flag) {
+        "-D" => "--debug",
+        "-c" => "--cpu-shares",
+        "-m" => "--memory",
+        other => other,
+    };
+    assert_eq!(run.code, Some(2), "{flag}: {}", run.stderr);
+    assert!(run.stderr.contains(long), "{flag}: {}", run.stderr);
+    let has_way_on = ["\nhint: ", "write ", "expected ", "use "]
+        .iter()
+        .any(|words| run.stderr.contains(words));
+    assert!(has_way_on, "{flag}: {}", run.stderr);
+    assert!(
+        !run.stderr.contains("unexpected argument"),
+        "{flag}: {}",
+        run.stderr
+    );
+    assert_eq!(run.stdout, "", "{flag}");
+}
+
+fn uses() -> impl Iterator<Item = (bool, &'static str)> {
+    let lines = USES.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| match line.strip_prefix("! ") {
+        Some(flag) => (true, flag),
+        None => (false, line),
+    })
+}
+
+fn name(flag: &str) -> &str {
+    flag.split('=').next().unwrap_or(flag)
 }
 
 #[test]
@@ -132,6 +122,79 @@ fn outputs_name_places() {
     let run = build(&home, &["-o", "out"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("type=oci,dest=FILE"), "{}", run.stderr);
+}
+
+#[test]
+fn docker_loads_what_it_is_given() {
+    let home = Home::new();
+    context(&home);
+    let run = Run::of(
+        home.command(&["build", ".", "--load", "-t", "app"])
+            .env("PATH", home.path())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("-o type=docker,dest=FILE"), "{}", run.stderr);
+
+    // A program that stands in for Docker, and keeps what it is given.
+    let docker = home.write(
+        "bin/docker",
+        "#!/bin/sh\nset -e\n[ \"$1\" = load ]\nshift $(($# - 1))\ncat \"$1\" >> \"$HOME/loaded.tar\"\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(docker, mode).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.join("bin").display());
+    for flags in [&["--load"][..], &["-o", "type=docker"]] {
+        let arguments = [
+            &["build", ".", "-t", "app", "--metadata-file", "made.json"],
+            flags,
+        ]
+        .concat();
+        let run = Run::of(home.command(&arguments).env("PATH", &path).output().unwrap()).success();
+        assert!(!run.stderr.contains("nothing was published"), "{}", run.stderr);
+        let archive = std::fs::read(home.join("loaded.tar")).unwrap();
+        let archive = String::from_utf8_lossy(&archive);
+        assert!(archive.contains(r#""RepoTags":["app:latest"]"#), "{archive}");
+        std::fs::remove_file(home.join("loaded.tar")).unwrap();
+        let made = std::fs::read_to_string(home.join("made.json")).unwrap();
+        assert!(made.contains("app:latest"), "{made}");
+    }
+    let run = build(
+        &home,
+        &["--load", "--platform", "linux/amd64", "--platform=linux/arm64"],
+    );
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("one platform"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_not_to_be_published_is_not() {
+    let home = Home::new();
+    context(&home);
+    for flag in ["--push=false", "--no-push"] {
+        let run = build(&home, &["-t", "oci:out:v", flag]).success();
+        assert!(!run.stderr.contains("nothing was published"), "{}", run.stderr);
+        assert!(!home.join("out").exists(), "{flag}");
+    }
+    for flags in [
+        ["--no-push", "--push"],
+        ["--no-push", "--load"],
+        ["--no-push", "-otype=cacheonly"],
+    ] {
+        let run = build(&home, &[&flags[..], &["-t", "oci:out:v"]].concat());
+        assert_eq!(run.code, Some(2), "{flags:?}");
+    }
+}
+
+#[test]
+fn platforms_may_be_given_one_by_one() {
+    let home = Home::new();
+    context(&home);
+    let both = ["--platform", "linux/amd64", "--platform", "linux/arm64"];
+    let apart = build(&home, &[&both[..], &["-t", "oci:out:v"]].concat()).success();
+    let together = build(&home, &["--platform=linux/amd64,linux/arm64", "-t", "oci:out:w"]).success();
+    assert_eq!(apart.digest(), together.digest());
 }
 
 #[test]

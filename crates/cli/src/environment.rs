@@ -29,6 +29,12 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// Tells whether a program of this name is in one of the directories of `PATH`.
+pub(crate) fn has_program(name: &str) -> bool {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories).any(|directory| directory.join(name).is_file())
+}
+
 /// The cache directory: `ONLAY_CACHE_DIR`, `XDG_CACHE_HOME/onlay`, `HOME/.cache/onlay`, else none.
 pub(crate) fn cache_directory() -> Option<PathBuf> {
     path(CACHE_DIR)

@@ -1,52 +1,70 @@
 //! `--load`: the image into Docker, by its own program.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use onlay_build::Built;
+use onlay_oci::Reference;
 use onlay_push::push;
 use onlay_registry::Client;
-use onlay_store::Destination;
+use onlay_store::{Destination, Location};
 use tempfile::TempDir;
 
-use crate::failure::Usage;
+use crate::commands::build::destinations::one_platform;
+use crate::environment;
 use crate::publish::publication;
+
+/// Docker's own program.
+const DOCKER: &str = "docker";
+
+/// Fails where there is no Docker, which is better known before the build than after it.
+pub(crate) fn verify_docker() -> anyhow::Result<()> {
+    if environment::has_program(DOCKER) {
+        return Ok(());
+    }
+    bail!(
+        "there is no `docker` program in PATH to load the image with; write an archive with `-o type=docker,dest=FILE`"
+    )
+}
 
 /// Writes an archive for each name and gives it to `docker load`.
 pub(crate) async fn load(
     client: &Client,
     built: &Built,
-    names: &[String],
-    directory: Option<std::path::PathBuf>,
+    names: &[Reference],
+    directory: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     if built.images.len() > 1 {
-        return Err(
-            Usage("docker loads an image of one platform; choose it with `--platform`".to_owned()).into(),
-        );
-    }
-    if names.is_empty() {
-        return Err(Usage("docker loads images by name; give it one with -t".to_owned()).into());
+        return Err(one_platform().into());
     }
     let directory = directory.context("there is no temporary directory for the archive")?;
     let directory = TempDir::with_prefix_in("onlay-", directory)?;
     let publication = publication(built);
-    for (number, name) in names.iter().enumerate() {
+    // Without a name Docker keeps it under its digest alone.
+    let names: Vec<Option<Reference>> = match names {
+        [] => vec![None],
+        names => names.iter().cloned().map(Some).collect(),
+    };
+    for (number, name) in names.into_iter().enumerate() {
         let file = directory.path().join(format!("{number}.tar"));
-        let destination = format!("docker-archive:{}:{name}", file.display());
-        let destination: Destination = destination.parse().map_err(|error| Usage(format!("{error}")))?;
-        push(client, &publication, &destination).await?;
+        let location = Location::DockerArchive {
+            file: file.clone(),
+            name,
+        };
+        push(client, &publication, &Destination::try_from(location)?).await?;
         let loaded = tokio::task::spawn_blocking(move || docker_load(&file));
         loaded.await??;
     }
     Ok(())
 }
 
-fn docker_load(file: &std::path::Path) -> anyhow::Result<()> {
-    let mut docker = Command::new("docker");
+fn docker_load(file: &Path) -> anyhow::Result<()> {
+    let mut docker = Command::new(DOCKER);
     docker.args(["load", "--quiet", "--input"]).arg(file);
-    let output = docker.output().context(
-        "failed to run `docker`, which loads the image; use `-o type=docker,dest=FILE` where there is none",
-    )?;
+    let output = docker
+        .output()
+        .context("failed to run `docker`, which loads the image")?;
     if output.status.success() {
         return Ok(());
     }

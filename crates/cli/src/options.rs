@@ -18,8 +18,8 @@ pub(crate) struct ImageOptions {
     #[arg(long, value_name = "TIME")]
     pub timestamp: Option<String>,
 
-    /// Add a label, without a history entry
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Add a label, without a history entry; without `=` it is empty
+    #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
 
     /// Add an annotation to the manifests, or with `index:` to the index
@@ -140,7 +140,7 @@ pub(crate) struct WorkOptions {
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressChoice,
 
-    /// Show errors only
+    /// Show errors only; what is printed on standard output stays the same
     #[arg(short, long)]
     pub quiet: bool,
 

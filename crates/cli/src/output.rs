@@ -79,13 +79,9 @@ pub(crate) fn write_iidfile(path: &Path, built: &Built) -> std::io::Result<()> {
     fs_err::write(path, digest)
 }
 
-/// Writes `--metadata-file` with the keys that BuildKit uses.
-pub(crate) fn write_metadata(path: &Path, built: &Built, published: &[Published]) -> std::io::Result<()> {
+/// Writes `--metadata-file` with the keys that BuildKit uses; `names` are those that the image has got.
+pub(crate) fn write_metadata(path: &Path, built: &Built, names: &[String]) -> std::io::Result<()> {
     let descriptor = built.root.descriptor();
-    let names: Vec<&str> = published
-        .iter()
-        .map(|published| published.destination.as_str())
-        .collect();
     let mut metadata = json!({
         "containerimage.digest": descriptor.digest.to_string(),
         "containerimage.descriptor": {
@@ -93,10 +89,12 @@ pub(crate) fn write_metadata(path: &Path, built: &Built, published: &[Published]
             "digest": descriptor.digest.to_string(),
             "size": descriptor.size,
         },
-        "image.name": names.join(","),
     });
     if let [image] = &built.images[..] {
         metadata["containerimage.config.digest"] = json!(image.image.manifest.config().digest.to_string());
+    }
+    if !names.is_empty() {
+        metadata["image.name"] = json!(names.join(","));
     }
     fs_err::write(path, format!("{metadata:#}\n"))
 }

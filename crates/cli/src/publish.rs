@@ -10,9 +10,10 @@ use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
 use onlay_shell::Tools;
 use onlay_store::{Blob, Destination};
 
+use crate::commands::build::destinations::Destinations;
 use crate::commands::build::lint::Lint;
 use crate::failure::Usage;
-use crate::load::load;
+use crate::load::{load, verify_docker};
 use crate::options::{
     CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, ShellChoice, WorkOptions,
     host_platform,
@@ -32,13 +33,10 @@ pub(crate) struct Request {
     pub time: BuildTime,
     /// Whose tools read RUN lines unless `--shell` says.
     pub default_tools: Tools,
-    /// Where to publish.
-    pub destinations: Vec<Destination>,
-    /// The names under which Docker is to load the image, if it is.
-    pub loaded_names: Option<Vec<String>>,
+    /// Where the result goes.
+    pub destinations: Destinations,
     /// What to say of the lines beside building them.
     pub lint: Option<Lint>,
-    pub no_push: bool,
     pub image: ImageOptions,
     pub output: OutputOptions,
     pub registry: RegistryOptions,
@@ -50,26 +48,23 @@ pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     let options = request.build_options()?;
     request.output.check_files()?;
     let progress = Progress::new(&request.work);
+    if request.destinations.loaded.is_some() {
+        verify_docker()?;
+    }
     let session = Session::start(&request.registry, &request.work)?;
     let builder = request.builder(&session, &progress);
     let built = builder.build(&request.recipe, &options).await?;
     request.say_warnings(&progress)?;
     progress.say(&request.created(&built));
-    let published = publish(&session, &built, &request.destinations, &progress).await?;
-    if let Some(names) = &request.loaded_names {
-        load(
-            &session.client,
-            &built,
-            names,
-            options.temporary_directory.clone(),
-        )
-        .await?;
+    let published = publish(&session, &built, &request.destinations.published, &progress).await?;
+    if let Some(names) = &request.destinations.loaded {
+        load(&session.client, &built, names, request.work.temporary_directory()).await?;
     }
     if request.work.explain {
         progress.explain();
         session.explain();
     }
-    if request.destinations.is_empty() && request.loaded_names.is_none() && !request.no_push {
+    if published.is_empty() && !request.destinations.is_nothing_wanted {
         progress.say("warning: nothing was published; name a destination with -t");
     }
     request.print(&built, &published)
@@ -104,7 +99,7 @@ impl Request {
         Ok(BuildOptions {
             platforms: self.platforms.clone(),
             build_arguments: self.build_arguments.clone(),
-            labels: pairs("--label", &self.image.label)?,
+            labels: self.labels()?,
             manifest_annotations: annotations.manifest,
             index_annotations: annotations.index,
             time: self.time.time,
@@ -120,6 +115,18 @@ impl Request {
             build_platform: host_platform(),
             temporary_directory: self.work.temporary_directory(),
         })
+    }
+
+    /// As docker has them: a label without `=` is empty.
+    fn labels(&self) -> Result<Vec<(String, String)>, Usage> {
+        let label = |text: &String| {
+            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+            match key {
+                "" => Err(Usage(format!("`--label {text}` has no key, expected KEY=VALUE"))),
+                key => Ok((key.to_owned(), value.to_owned())),
+            }
+        };
+        self.image.label.iter().map(label).collect()
     }
 
     /// Says what had better be written otherwise, and fails where the Dockerfile asks for it.
@@ -154,7 +161,13 @@ impl Request {
             output::write_iidfile(path, built)?;
         }
         if let Some(path) = &self.output.metadata_file {
-            output::write_metadata(path, built, published)?;
+            let loaded = self.destinations.loaded.iter().flatten();
+            let names: Vec<String> = published
+                .iter()
+                .map(|published| published.destination.clone())
+                .chain(loaded.map(ToString::to_string))
+                .collect();
+            output::write_metadata(path, built, &names)?;
         }
         match self.output.format {
             OutputFormat::Text => output::print_text(built, published),

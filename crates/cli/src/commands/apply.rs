@@ -8,6 +8,7 @@ use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
 use onlay_store::Location;
 
+use crate::commands::build::destinations::Destinations;
 use crate::context::{OpenedContext, Places};
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions};
 use crate::publish::{Request, make_and_publish};
@@ -84,10 +85,11 @@ impl Apply {
             build_arguments: Default::default(),
             time,
             default_tools: Tools::ImageElseBuiltin,
-            destinations: self.output.destinations()?,
-            loaded_names: None,
+            destinations: Destinations {
+                published: self.output.destinations()?,
+                ..Destinations::default()
+            },
             lint: None,
-            no_push: false,
             image: self.image,
             output: self.output,
             registry: self.registry,

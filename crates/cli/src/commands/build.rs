@@ -1,3 +1,4 @@
+pub(crate) mod destinations;
 pub(crate) mod lint;
 mod other_flags;
 mod output;
@@ -13,11 +14,10 @@ use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Dockerfile, SourceFile};
 use onlay_oci::{Platform, PlatformSelection};
 use onlay_shell::Tools;
-use onlay_store::Destination;
 
+use self::destinations::DestinationFlags;
 use self::lint::{Call, Lint, Method, is_json};
 use self::other_flags::OtherFlags;
-use self::output::Output;
 use crate::context::{NamedContext, OpenedContext, Places};
 use crate::failure::Usage;
 use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions, host_platform};
@@ -56,24 +56,7 @@ pub(crate) struct Build {
 
     /// Platforms to build: `all` that the base has, or a list such as linux/amd64,linux/arm64 [default: this machine's]
     #[arg(long, value_name = "LIST|all")]
-    platform: Option<PlatformSelection>,
-
-    /// Build only, and print the digest
-    #[arg(long)]
-    no_push: bool,
-
-    /// Publish at the names of -t, as happens anyhow unless -o or --load says otherwise
-    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
-    push: bool,
-
-    /// Give the image to Docker on this machine, under the names of -t, instead of publishing it
-    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
-    load: bool,
-
-    /// Where the result goes, in buildx's words: type=registry, type=oci,dest=FILE or type=docker,dest=FILE; -t then only
-    /// names it
-    #[arg(short, long = "output", value_name = "type=TYPE[,KEY=VALUE]")]
-    outputs: Vec<Output>,
+    platform: Vec<PlatformSelection>,
 
     /// Build nothing: look for what had better be written otherwise, with BuildKit's rules
     #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
@@ -89,23 +72,25 @@ pub(crate) struct Build {
     call: Call,
 
     #[command(flatten)]
-    other: OtherFlags,
-
-    #[command(flatten)]
     image: ImageOptions,
     #[command(flatten)]
     output: OutputOptions,
     #[command(flatten)]
+    destinations: DestinationFlags,
+    #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
     work: WorkOptions,
+    #[command(flatten)]
+    other: OtherFlags,
 }
 
 impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.other.check()?;
-        let (destinations, loaded_names) = self.destinations()?;
+        let platform = merged(&self.platform);
+        let destinations = self.destinations.resolve(&self.output, platform.as_ref())?;
         let places = Places {
             dockerfile: self.file.as_deref().filter(|file| *file != Path::new("-")),
             temporary_directory: self.work.temporary_directory(),
@@ -135,7 +120,7 @@ impl Build {
             .iter()
             .filter_map(|text| build_argument(text))
             .collect();
-        let platforms = match &self.platform {
+        let platforms = match &platform {
             Some(selection) => Platforms::Selected(selection.clone()),
             None => Platforms::Host(host_platform()),
         };
@@ -145,7 +130,7 @@ impl Build {
             build_arguments: build_arguments.clone(),
             ignore,
             build_platform: host_platform(),
-            target_platform: target_platform(self.platform.as_ref()),
+            target_platform: target_platform(platform.as_ref()),
         };
         let method = if self.check {
             Method::Check
@@ -165,9 +150,7 @@ impl Build {
             time,
             default_tools: Tools::Image,
             destinations,
-            loaded_names,
             lint: Some(lint),
-            no_push: self.no_push,
             image: self.image,
             output: self.output,
             registry: self.registry,
@@ -181,31 +164,6 @@ impl Build {
             Some(lint) => lint.print(method, json, &bases),
             None => Ok(()),
         }
-    }
-
-    /// Where the result is published, and the names under which Docker loads it, if it does.
-    fn destinations(&self) -> Result<(Vec<Destination>, Option<Vec<String>>), Usage> {
-        if self.no_push {
-            return Ok((Vec::new(), None));
-        }
-        if self.push && self.output.tag.is_empty() {
-            return Err(Usage(
-                "`--push` needs a destination, expected `-t HOST/REPOSITORY[:TAG]`".to_owned(),
-            ));
-        }
-        let mut destinations = Vec::new();
-        let mut loaded = self.load.then(|| self.output.tag.clone());
-        for output in &self.outputs {
-            let of_output = output.destinations(&self.output.tag);
-            destinations.extend(of_output.map_err(|error| Usage(format!("`--output`: {error}")))?);
-            if let Some(names) = output.loaded_names(&self.output.tag) {
-                loaded = Some(names.to_vec());
-            }
-        }
-        if self.push || (self.outputs.is_empty() && !self.load) {
-            destinations.extend(self.output.destinations()?);
-        }
-        Ok((destinations, loaded))
     }
 
     /// The Dockerfile: of a directory on this machine a file of this machine, else one inside the context.
@@ -223,6 +181,18 @@ impl Build {
         }
         context.read_dockerfile(Some(&file.display().to_string()))
     }
+}
+
+/// The platforms of all `--platform` together, as docker takes them.
+fn merged(selections: &[PlatformSelection]) -> Option<PlatformSelection> {
+    let mut platforms = Vec::new();
+    for selection in selections {
+        let PlatformSelection::Only(more) = selection else {
+            return Some(PlatformSelection::All);
+        };
+        platforms.extend(more.iter().cloned());
+    }
+    (!selections.is_empty()).then_some(PlatformSelection::Only(platforms))
 }
 
 /// The platform that arguments are predefined for when nothing is built.

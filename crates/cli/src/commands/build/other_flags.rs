@@ -1,6 +1,8 @@
 //! Flags of `docker build` and buildx that need nothing done, and those that cannot be done: every one is known, so that
 //! a script which names one gets a reason and a way on.
 
+use std::fmt;
+
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
@@ -25,47 +27,148 @@ enum Value {
 
 /// What becomes of a flag.
 enum Answer {
-    /// It is how things are anyhow, whatever its value.
-    Kept,
-    /// These values are how things are anyhow; others are refused with the text.
-    KeptIf(&'static [&'static str], &'static str),
-    /// What it asks for is not done; the text says why, and what to do instead.
-    Refused(&'static str),
+    /// What it asks for is so anyhow, whatever its value; the text is its help.
+    Kept(&'static str),
+    /// What these values ask for is so anyhow; others are refused.
+    KeptIf {
+        values: &'static [&'static str],
+        help: &'static str,
+        otherwise: Refusal,
+    },
+    /// What it asks for is not done.
+    Refused(Refusal),
+}
+
+/// Why something is not done, and what to do instead.
+#[derive(Clone, Copy)]
+struct Refusal {
+    reason: &'static str,
+    instead: &'static str,
 }
 
 use Answer::{Kept, KeptIf, Refused};
 use Value::{Switch, Text};
 
-const RUN: &str = "it concerns commands that RUN executes, and this version executes none";
-const LIMITS: &str = "it limits commands that RUN executes, and this version executes none; limit onlay itself, such as with \
-                      `systemd-run` or the resources of its container";
-const CACHE: &str = "results of lines are not cached, and need not be: listings of layers are kept in --cache-dir; keep that \
-                     directory between jobs";
-const ATTESTATIONS: &str = "attestations are not made; leave it out, or say `=false`";
-const DAEMON: &str = "there is no daemon or builder to choose; leave it out";
+const HEADING: &str = "Flags of docker build that ask for what is so anyhow";
 
-/// Source: `docker buildx build --help` (buildx 0.29) and `docker build --help` of the classic builder (Docker 28).
+const RUN: Refusal = Refusal {
+    reason: "it concerns commands that RUN executes, and this version executes none",
+    instead: "leave it out; a RUN line that would have to be executed is an error of its own",
+};
+const LIMITS: Refusal = Refusal {
+    reason: "it limits commands that RUN executes, and this version executes none",
+    instead: "limit onlay itself, with `systemd-run` or the resources of its container",
+};
+const CACHE: Refusal = Refusal {
+    reason: "results of lines are not cached",
+    instead: "keep --cache-dir between jobs, which holds the listings of layers",
+};
+const ATTESTATIONS: Refusal = Refusal {
+    reason: "attestations are not made",
+    instead: "leave it out or switch it off, and attach them afterwards, with `cosign attest`",
+};
+const DAEMON: Refusal = Refusal {
+    reason: "there is no daemon or builder to choose",
+    instead: "leave it out",
+};
+
+/// Source: buildx at 461836ba0fcb, commands/build.go, with its hidden flags; Docker's command line at 28f756087eea,
+/// cli/command/image/build.go (the classic builder); and what earlier versions of either had.
 const FLAGS: &[Flag] = &[
-    // Nothing of an earlier build is taken for this one's result, tags are looked up in every run, and nothing is left
-    // behind that would have to be removed.
-    flag("no-cache", Switch, Kept),
-    flag("no-cache-filter", Text, Kept),
-    flag("pull", Switch, Kept),
-    flag("rm", Switch, Kept),
-    flag("force-rm", Switch, Kept),
-    // Nothing is sent to a daemon.
-    flag("compress", Switch, Kept),
-    flag("disable-content-trust", Switch, Kept),
-    flag("provenance", Text, KeptIf(&["false", "0"], ATTESTATIONS)),
-    flag("sbom", Text, KeptIf(&["false", "0"], ATTESTATIONS)),
-    flag("attest", Text, Refused(ATTESTATIONS)),
-    flag("isolation", Text, KeptIf(&["default", ""], RUN)),
-    flag("network", Text, KeptIf(&["default"], RUN)),
+    flag(
+        "no-cache",
+        Switch,
+        Kept("No result of an earlier build is used: every line is carried out in every run"),
+    ),
+    flag("no-cache-filter", Text, Kept("As --no-cache, for single stages")),
+    flag(
+        "pull",
+        Switch,
+        Kept("What a name stands for is asked of the registry in every run"),
+    ),
+    flag(
+        "rm",
+        Switch,
+        KeptIf {
+            values: &["true"],
+            help: "No intermediate containers are left behind: there are none",
+            otherwise: Refusal {
+                reason: "there are no intermediate containers that could be kept",
+                instead: "leave it out; `--explain` tells what each line did",
+            },
+        },
+    ),
+    flag("force-rm", Switch, Kept("As --rm, after failures too")),
+    flag(
+        "compress",
+        Switch,
+        Kept("The context is read where it is, not sent to a daemon"),
+    ),
+    flag(
+        "disable-content-trust",
+        Switch,
+        KeptIf {
+            values: &["true"],
+            help: "Signatures of Docker Content Trust are not looked at",
+            otherwise: Refusal {
+                reason: "signatures of Docker Content Trust are not verified",
+                instead: "name base images by digest in FROM",
+            },
+        },
+    ),
+    flag(
+        "provenance",
+        Text,
+        KeptIf {
+            values: &["false", "0"],
+            help: "`false`: no attestation of provenance is made",
+            otherwise: ATTESTATIONS,
+        },
+    ),
+    flag(
+        "sbom",
+        Text,
+        KeptIf {
+            values: &["false", "0"],
+            help: "`false`: no bill of materials is made",
+            otherwise: ATTESTATIONS,
+        },
+    ),
+    flag(
+        "attest",
+        Text,
+        KeptIf {
+            values: &["type=provenance,disabled=true", "type=sbom,disabled=true"],
+            help: "`type=provenance,disabled=true` or `type=sbom,disabled=true`, as above",
+            otherwise: ATTESTATIONS,
+        },
+    ),
+    flag(
+        "network",
+        Text,
+        KeptIf {
+            values: &["default"],
+            help: "`default`: RUN lines are interpreted, and reach no network",
+            otherwise: RUN,
+        },
+    ),
+    flag(
+        "isolation",
+        Text,
+        KeptIf {
+            values: &["default", ""],
+            help: "`default`: no containers are made",
+            otherwise: RUN,
+        },
+    ),
     flag("secret", Text, Refused(RUN)),
     flag("ssh", Text, Refused(RUN)),
     flag("allow", Text, Refused(RUN)),
     flag("add-host", Text, Refused(RUN)),
     flag("security-opt", Text, Refused(RUN)),
+    flag("invoke", Text, Refused(RUN)),
+    flag("on", Text, Refused(RUN)),
+    flag("resource", Text, Refused(LIMITS)),
     flag("ulimit", Text, Refused(LIMITS)),
     flag("shm-size", Text, Refused(LIMITS)),
     flag("cgroup-parent", Text, Refused(LIMITS)),
@@ -83,29 +186,46 @@ const FLAGS: &[Flag] = &[
     flag("root", Text, Refused(DAEMON)),
     flag("server-config", Text, Refused(DAEMON)),
     flag(
-        "squash",
-        Switch,
-        Refused("each line makes a layer of its own; put what belongs together into one line"),
-    ),
-    flag(
         "stream",
         Switch,
-        Refused("the context is read where it is; leave it out"),
+        Refused(Refusal {
+            reason: "the context is read where it is",
+            instead: "leave it out",
+        }),
     ),
-    flag("invoke", Text, Refused(RUN)),
-    flag("on", Text, Refused(RUN)),
-    flag("print", Text, Refused("it is called `--call` by now")),
+    flag(
+        "squash",
+        Switch,
+        Refused(Refusal {
+            reason: "each line makes a layer of its own",
+            instead: "put what belongs together into one line",
+        }),
+    ),
+    flag(
+        "print",
+        Text,
+        Refused(Refusal {
+            reason: "it has another name by now",
+            instead: "use `--call`",
+        }),
+    ),
     flag(
         "policy",
         Text,
-        Refused("source policies are not read; pin images by digest in FROM"),
+        Refused(Refusal {
+            reason: "source policies are not read",
+            instead: "name base images by digest in FROM, and give `--checksum` to ADD",
+        }),
     ),
     short(
         'D',
         flag(
             "debug",
             Switch,
-            Refused("`--explain` tells what each line needed, cost and did"),
+            Refused(Refusal {
+                reason: "there is no log of the tool's own doings",
+                instead: "use `--explain`, which tells what each line needed, cost and did",
+            }),
         ),
     ),
 ];
@@ -153,34 +273,55 @@ impl OtherFlags {
 impl Flag {
     fn refusal(&self, values: &[String]) -> Option<String> {
         match &self.answer {
-            Kept => None,
+            Kept(_) => None,
             // Switched off, it asks for nothing.
             Refused(_) if matches!(self.value, Switch) && values.iter().all(|value| value == "false") => None,
-            Refused(reason) => Some(format!("`--{}` is not supported: {reason}", self.name)),
-            KeptIf(kept, reason) => {
+            Refused(refusal) => Some(format!("`--{}` is not supported: {refusal}", self.name)),
+            KeptIf {
+                values: kept,
+                otherwise,
+                ..
+            } => {
                 let other = values.iter().find(|value| !kept.contains(&value.as_str()))?;
-                Some(format!("`--{}={other}` is not supported: {reason}", self.name))
+                Some(format!("`--{}={other}` is not supported: {otherwise}", self.name))
             }
+        }
+    }
+
+    fn help(&self) -> Option<&'static str> {
+        match &self.answer {
+            Kept(help) | KeptIf { help, .. } => Some(help),
+            Refused(_) => None,
         }
     }
 
     fn argument(&self) -> Arg {
         let argument = Arg::new(self.name)
             .long(self.name)
-            .hide(true)
+            .help(self.help())
+            .help_heading(HEADING)
+            .hide(self.help().is_none())
             .action(ArgAction::Append);
         let argument = match self.value {
             Switch => argument
                 .num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("true")
+                .hide_possible_values(true)
                 .value_parser(PossibleValuesParser::new(["true", "false"])),
-            Text => argument.num_args(1),
+            Text => argument.num_args(1).value_name("VALUE"),
         };
         match self.short {
             Some(short) => argument.short(short),
             None => argument,
         }
+    }
+}
+
+/// The reason, and what to do instead.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nhint: {}", self.reason, self.instead)
     }
 }
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use onlay_oci::Reference;
-use onlay_store::Destination;
+use onlay_oci::{Reference, Tag};
+use onlay_store::{Destination, Location};
 
 /// The value of `--output`: where the result goes in buildx's words.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +11,11 @@ pub(crate) enum Output {
     /// `type=registry`, or `type=image,push=true`: these names, else those of `-t`.
     Registry { names: Vec<String> },
     /// `type=oci,dest=FILE`: a layout, in a tar unless `tar=false`.
-    Oci { path: PathBuf, tar: bool },
+    Oci {
+        path: PathBuf,
+        tar: bool,
+        names: Vec<String>,
+    },
     /// `type=docker,dest=FILE`: what `docker load` reads.
     DockerArchive { file: PathBuf, names: Vec<String> },
     /// `type=docker` with no file: into Docker itself.
@@ -39,16 +43,22 @@ impl FromStr for Output {
         let mut keys = Keys::parse(text)?;
         let kind = keys.take("type").unwrap_or_default();
         let output = match kind.as_str() {
-            "registry" => Self::Registry { names: keys.names() },
-            "image" if keys.take("push").as_deref() == Some("true") => Self::Registry { names: keys.names() },
-            "image" => {
-                return Err(
-                    "there is no daemon to keep an image in; use `type=registry` or `push=true`".into(),
-                );
+            "registry" | "image" => {
+                let push = keys.flag("push")?.unwrap_or(kind == "registry");
+                if !push {
+                    return Err(
+                        "there is no daemon to keep an image in; use `type=registry` or `push=true`".into(),
+                    );
+                }
+                if keys.flag("unpack")? == Some(true) {
+                    return Err("there is no daemon to unpack an image in; leave `unpack` out".into());
+                }
+                Self::Registry { names: keys.names() }
             }
             "oci" => Self::Oci {
                 path: keys.file("type=oci")?,
-                tar: keys.take("tar").is_none_or(|tar| tar != "false"),
+                tar: keys.flag("tar")?.unwrap_or(true),
+                names: keys.names(),
             },
             "docker" if keys.has("dest") => Self::DockerArchive {
                 file: keys.file("type=docker")?,
@@ -76,52 +86,81 @@ impl FromStr for Output {
 impl Output {
     /// The destinations that it stands for; `tags` are the names that `-t` gave.
     pub(crate) fn destinations(&self, tags: &[String]) -> Result<Vec<Destination>, String> {
-        let or_tags = |names: &[String]| {
-            if names.is_empty() {
-                tags.to_vec()
-            } else {
-                names.to_vec()
+        match self {
+            Self::Registry { names } => {
+                let names = either(names, tags)?;
+                if names.is_empty() {
+                    return Err("`type=registry` needs a name, expected -t or `name=HOST/REPOSITORY`".into());
+                }
+                let parse = |name: &String| name.parse().map_err(|error| format!("`{name}`: {error}"));
+                names.iter().map(parse).collect()
             }
-        };
-        let parse = |text: String| text.parse::<Destination>().map_err(|error| error.to_string());
-        let (scheme, path) = match self {
-            Self::Registry { names } => return or_tags(names).into_iter().map(parse).collect(),
-            Self::Nowhere | Self::DockerLoad { .. } => return Ok(Vec::new()),
-            Self::Oci { path, tar: true } => ("oci-archive", path),
-            Self::Oci { path, tar: false } => ("oci", path),
+            Self::Nowhere | Self::DockerLoad { .. } => Ok(Vec::new()),
+            Self::Oci { path, tar, names } => layouts(path, *tar, &references(either(names, tags)?)?),
             Self::DockerArchive { file, names } => {
-                let name = or_tags(names)
-                    .first()
-                    .map(|name| format!(":{}", tagged(name)))
-                    .unwrap_or_default();
-                return Ok(vec![parse(format!("docker-archive:{}{name}", file.display()))?]);
+                let name = only(references(either(names, tags)?)?)?;
+                let file = file.clone();
+                Ok(vec![destination(Location::DockerArchive { file, name })?])
             }
-        };
-        // The tag of the name becomes the tag in the layout, as buildx has it.
-        let tag = tags.first().map(|name| tagged(name)).and_then(|name| {
-            let reference = name.parse::<Reference>().ok()?;
-            Some(format!(":{}", reference.tag()?))
-        });
-        let tag = tag.unwrap_or_default();
-        Ok(vec![parse(format!("{scheme}:{}{tag}", path.display()))?])
+        }
     }
 
     /// The names under which Docker is to load the result, if it is.
-    pub(crate) fn loaded_names<'a>(&'a self, tags: &'a [String]) -> Option<&'a [String]> {
+    pub(crate) fn loaded_names(&self, tags: &[String]) -> Result<Option<Vec<Reference>>, String> {
         match self {
-            Self::DockerLoad { names } if names.is_empty() => Some(tags),
-            Self::DockerLoad { names } => Some(names),
-            _ => None,
+            Self::DockerLoad { names } => Ok(Some(references(either(names, tags)?)?)),
+            _ => Ok(None),
         }
     }
 }
 
-/// A name with a tag: `latest` where it has none.
-pub(crate) fn tagged(name: &str) -> String {
-    match name.parse::<Reference>() {
-        Ok(reference) => reference.with_default_tag().familiar().to_string(),
-        Err(_) => name.to_owned(),
+/// The tag of the name becomes the tag in the layout, as buildx has it.
+fn layouts(path: &Path, tar: bool, names: &[Reference]) -> Result<Vec<Destination>, String> {
+    let tags: Vec<Tag> = names.iter().filter_map(|name| name.tag().cloned()).collect();
+    if tar {
+        let (file, tag) = (path.to_owned(), only(tags)?);
+        return Ok(vec![destination(Location::OciArchive { file, tag })?]);
     }
+    let layout = |tag: Option<Tag>| {
+        let directory = path.to_owned();
+        destination(Location::Layout { directory, tag })
+    };
+    if tags.is_empty() {
+        return Ok(vec![layout(None)?]);
+    }
+    tags.into_iter().map(|tag| layout(Some(tag))).collect()
+}
+
+/// Names are given with the output or with `-t`; given twice, one of them would count for nothing.
+fn either<'a>(names: &'a [String], tags: &'a [String]) -> Result<&'a [String], String> {
+    match (names, tags) {
+        ([], tags) => Ok(tags),
+        (names, []) => Ok(names),
+        _ => Err("`name` and -t both name the image; give one of them".to_owned()),
+    }
+}
+
+/// An archive has one name.
+fn only<T>(mut names: Vec<T>) -> Result<Option<T>, String> {
+    match names.len() {
+        0 | 1 => Ok(names.pop()),
+        count => Err(format!(
+            "an archive is written with one name, found {count}; give each name an `--output` of its own"
+        )),
+    }
+}
+
+fn destination(location: Location) -> Result<Destination, String> {
+    Destination::try_from(location).map_err(|error| error.to_string())
+}
+
+/// Names of images, which need not be complete: they are only written down. `latest` where they have no tag.
+pub(crate) fn references(names: &[String]) -> Result<Vec<Reference>, String> {
+    let parse = |name: &String| match name.parse::<Reference>() {
+        Ok(name) => Ok(name.with_default_tag()),
+        Err(error) => Err(format!("`{name}`: {error}")),
+    };
+    names.iter().map(parse).collect()
 }
 
 /// `KEY=VALUE,KEY=VALUE`, a value in double quotes if it has a comma.
@@ -154,6 +193,15 @@ impl Keys {
         self.0.remove(key)
     }
 
+    fn flag(&mut self, key: &str) -> Result<Option<bool>, String> {
+        match self.take(key).as_deref() {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(other) => Err(format!("`{key}={other}` is malformed, expected true or false")),
+        }
+    }
+
     fn names(&mut self) -> Vec<String> {
         let names = self.take("name").unwrap_or_default();
         names
@@ -175,8 +223,6 @@ impl Keys {
 
     /// Nothing is swallowed: what was not taken is not known.
     fn done(mut self) -> Result<(), String> {
-        // A registry is what images are pushed to.
-        self.0.remove("push");
         let Some((key, _)) = self.0.pop_first() else {
             return Ok(());
         };
@@ -223,12 +269,19 @@ mod tests {
             ),
             ("type=oci,dest=out.tar", "oci-archive:out.tar:1"),
             ("type=oci,dest=out,tar=false", "oci:out:1"),
+            ("type=oci,dest=out,name=app:7", "oci-archive:out:7"),
+            ("type=oci,dest=a:b,tar=0", "oci:a:b:1"),
             ("type=docker,dest=out.tar", "docker-archive:out.tar:h.io/a:1"),
             ("type=cacheonly", ""),
         ];
         for (text, expected) in cases {
             let output: Output = text.parse().unwrap();
-            let destinations = output.destinations(&["h.io/a:1".to_owned()]).unwrap();
+            let tags = if text.contains("name=") {
+                vec![]
+            } else {
+                vec!["h.io/a:1".to_owned()]
+            };
+            let destinations = output.destinations(&tags).unwrap();
             let found: Vec<String> = destinations.iter().map(ToString::to_string).collect();
             assert_eq!(found.join(" "), expected, "{text}");
         }
@@ -248,9 +301,31 @@ mod tests {
             ("type=oci,dest=f,compression=zstd", "use `--compression`"),
             ("type=oci,dest=f,typo=1", "unknown key `typo`"),
             ("type=oci,dest", "`dest` has no `=`"),
+            ("type=oci,dest=f,push=true", "unknown key `push`"),
+            ("type=oci,dest=f,tar=maybe", "expected true or false"),
+            ("type=registry,push=false", "no daemon"),
+            ("type=image,push=true,unpack=true", "leave `unpack` out"),
         ];
         for (text, expected) in cases {
             let error = text.parse::<Output>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_name_counts_for_nothing() {
+        let cases = [
+            ("type=registry,name=h.io/b:2", "h.io/a:1", "give one of them"),
+            ("type=registry", "", "needs a name"),
+            ("type=registry", "app", "`app`: "),
+            ("type=docker,dest=f", "a b", "one name, found 2"),
+            ("type=oci,dest=f", "a:1 a:2", "one name, found 2"),
+            ("type=oci,dest=f", "oci:out:v", "`oci:out:v`: "),
+        ];
+        for (text, tags, expected) in cases {
+            let output: Output = text.parse().unwrap();
+            let tags: Vec<String> = tags.split_whitespace().map(str::to_owned).collect();
+            let error = output.destinations(&tags).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }
