@@ -301,3 +301,30 @@ fn checks_are_buildkits() {
     home.write("Dockerfile", "FROM scratch\nUSER me\n");
     build(&home, &["--check"]).success();
 }
+
+#[test]
+fn programs_are_told_a_json_object_a_line() {
+    let home = Home::new();
+    context(&home);
+    let objects = |flags: &[&str]| -> Vec<Value> {
+        let run = build(&home, flags).success();
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        run.stderr.lines().map(parse).collect()
+    };
+    let told = objects(&["-t", "oci:out:v", "--progress=json", "--explain"]);
+    let events: Vec<&str> = told
+        .iter()
+        .filter_map(|object| object["event"].as_str())
+        .collect();
+    assert_eq!(events, ["step", "created", "published", "network"]);
+    assert_eq!(told[0]["place"], json!("./Dockerfile:2"));
+    assert_eq!(told[0]["how"], json!("copied"));
+    assert_eq!(told[2]["name"], json!("oci:out:v"));
+    let told = objects(&["--progress=rawjson"]);
+    let name = told[0]["vertexes"][0]["name"].as_str().unwrap();
+    assert!(name.ends_with("Dockerfile:2] COPY <<E /file"), "{name}");
+    let warnings = &told.last().unwrap()["warnings"];
+    assert_eq!(warnings[0]["level"], json!(1), "{warnings}");
+    let run = build(&home, &["--progress=none"]).success();
+    assert_eq!(run.stderr, "");
+}

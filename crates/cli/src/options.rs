@@ -163,12 +163,20 @@ impl WorkOptions {
 /// What is shown while the work goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressChoice {
-    /// Lines
+    /// On a terminal as `tty`, else as `plain`
     Auto,
-    /// Lines
+    /// A line for each instruction
     Plain,
-    /// Nothing
+    /// The same lines, and below them one that moves; needs a terminal
+    Tty,
+    /// Nothing but errors
+    #[value(alias = "none")]
     Quiet,
+    /// What buildx prints for programs: BuildKit's SolveStatus, one object a line
+    Rawjson,
+    /// Everything that onlay knows, one object a line: each has an `event`, which is base, step, warning, created,
+    /// published or network
+    Json,
 }
 
 /// The platform of this machine: always Linux, since images of other systems are not built here.

@@ -53,7 +53,8 @@ fn image(image: &onlay_build::BuiltImage) -> Value {
     })
 }
 
-fn destination(published: &Published) -> Value {
+/// A destination, with what became of its blobs.
+pub(crate) fn destination(published: &Published) -> Value {
     let transfers = &published.pushed.transfers;
     json!({
         "name": published.destination,

@@ -1,33 +1,74 @@
+mod json;
+mod lines;
+mod raw_json;
+mod status;
+
+use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use onlay_build::{BuildEvent, Events, How, StageBases, StepReport};
+use onlay_build::{BuildEvent, Events, StageBases, StepReport};
+use onlay_registry::Traffic;
 
+use self::status::Status;
+use crate::failure::Usage;
 use crate::options::{ProgressChoice, WorkOptions};
-use crate::{explain, terminal};
+use crate::output::Published;
+use crate::{explain, terminal, time};
 
 /// Shows on standard error what happens, and keeps what `--explain` prints in the end.
 #[derive(Clone)]
 pub(crate) struct Progress {
-    shows: Shows,
+    shows: Arc<Shows>,
     steps: Arc<Mutex<Vec<StepReport>>>,
     bases: Arc<Mutex<StageBases>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How it is shown.
 enum Shows {
     Nothing,
     Lines,
+    Status(Status),
+    Json,
+    RawJson,
+}
+
+/// Something to show.
+pub(crate) enum Notice<'a> {
+    /// The engine tells it.
+    Build(&'a BuildEvent),
+    /// The image has this time, and why.
+    Created { time: String, from: &'static str },
+    /// Something is probably not what the author wants.
+    Warning(String),
+    /// The image is at a destination.
+    Published(&'a Published),
+    /// What the run cost on the network.
+    Network(Traffic),
 }
 
 impl Progress {
-    /// Shows as much as was asked for.
-    pub(crate) fn new(options: &WorkOptions) -> Self {
-        let quiet = options.quiet || options.progress == ProgressChoice::Quiet;
-        Self {
-            shows: if quiet { Shows::Nothing } else { Shows::Lines },
+    /// Shows as much as was asked for; what moves is shown on terminals only.
+    pub(crate) fn new(options: &WorkOptions) -> Result<Self, Usage> {
+        let is_terminal = std::io::stderr().is_terminal();
+        let shows = match options.progress {
+            _ if options.quiet => Shows::Nothing,
+            ProgressChoice::Quiet => Shows::Nothing,
+            ProgressChoice::Tty if !is_terminal => {
+                return Err(Usage(
+                    "`--progress=tty` needs a terminal on standard error; use `--progress=plain`".to_owned(),
+                ));
+            }
+            ProgressChoice::Auto if !is_terminal => Shows::Lines,
+            ProgressChoice::Auto | ProgressChoice::Tty => Shows::Status(Status::start()),
+            ProgressChoice::Plain => Shows::Lines,
+            ProgressChoice::Json => Shows::Json,
+            ProgressChoice::Rawjson => Shows::RawJson,
+        };
+        Ok(Self {
+            shows: Arc::new(shows),
             steps: Arc::default(),
             bases: Arc::default(),
-        }
+        })
     }
 
     /// Gives the engine a place to send its events to.
@@ -36,10 +77,34 @@ impl Progress {
         Events::new(move |event| progress.receive(event))
     }
 
-    /// Says something, unless it shows nothing.
-    pub(crate) fn say(&self, text: &str) {
-        if self.shows == Shows::Lines {
-            terminal::say(text);
+    /// Shows something.
+    pub(crate) fn tell(&self, notice: &Notice<'_>) {
+        match &*self.shows {
+            Shows::Nothing => {}
+            Shows::Lines => lines::render(notice).iter().for_each(|line| terminal::say(line)),
+            Shows::Status(status) => lines::render(notice).iter().for_each(|line| status.print(line)),
+            Shows::Json => json::render(notice)
+                .iter()
+                .for_each(|object| terminal::say(&object.to_string())),
+            Shows::RawJson => {
+                let now = time::now().map(|now| now.to_string()).unwrap_or_default();
+                let object = raw_json::render(notice, &now);
+                object.iter().for_each(|object| terminal::say(&object.to_string()));
+            }
+        }
+    }
+
+    /// Says what goes on, where that is shown.
+    pub(crate) fn status(&self, text: String) {
+        if let Shows::Status(status) = &*self.shows {
+            status.say(text);
+        }
+    }
+
+    /// Shows nothing that moves any more, so that others can print.
+    pub(crate) fn finish(&self) {
+        if let Shows::Status(status) = &*self.shows {
+            status.clear();
         }
     }
 
@@ -48,56 +113,35 @@ impl Progress {
         self.bases.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Prints for each instruction what it needed and cost.
-    pub(crate) fn explain(&self) {
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        terminal::say(explain::render(&steps).trim_end());
+    /// Prints for each instruction what it needed and cost, which programs are told of each line anyhow.
+    pub(crate) fn explain(&self, traffic: Traffic) {
+        let network = Notice::Network(traffic);
+        match &*self.shows {
+            Shows::Json | Shows::RawJson => self.tell(&network),
+            Shows::Nothing | Shows::Lines | Shows::Status(_) => {
+                self.finish();
+                let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+                terminal::say(explain::render(&steps).trim_end());
+                lines::render(&network)
+                    .iter()
+                    .for_each(|line| terminal::say(line));
+            }
+        }
     }
 
     fn receive(&self, event: BuildEvent) {
+        self.tell(&Notice::Build(&event));
         match event {
-            BuildEvent::Base {
-                name,
-                digest,
-                platforms,
-            } => {
-                let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-                self.say(&format!("base {name}@{digest} for {}", platforms.join(", ")));
-            }
             BuildEvent::Step(report) => {
-                self.step(&report);
-                self.steps
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(report);
+                let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+                steps.push(report);
+                self.status(format!("building, lines done: {}", steps.len()));
             }
             BuildEvent::StageBase { stage, base } => {
                 let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
                 bases.entry(stage).or_insert(base);
             }
-            BuildEvent::Warning(warning) => self.say(&format!("warning: {warning}")),
             _ => {}
-        }
-    }
-
-    fn step(&self, report: &StepReport) {
-        let how = match report.how {
-            How::Configured => "configured",
-            How::Copied => "copied",
-            How::Interpreted => "interpreted",
-        };
-        let layer = match &report.layer {
-            Some(layer) => format!(", layer of {} bytes", layer.size),
-            None => String::new(),
-        };
-        self.say(&format!(
-            "[{}] {} {}: {how}{layer}",
-            report.platform,
-            report.place,
-            first_line(&report.text)
-        ));
-        for line in String::from_utf8_lossy(&report.output).lines() {
-            self.say(&format!("[{}]   | {line}", report.platform));
         }
     }
 }

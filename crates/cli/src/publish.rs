@@ -19,7 +19,7 @@ use crate::options::{
     host_platform,
 };
 use crate::output::{self, Published};
-use crate::progress::Progress;
+use crate::progress::{Notice, Progress};
 use crate::session::Session;
 use crate::time::BuildTime;
 
@@ -45,32 +45,40 @@ pub(crate) struct Request {
 
 /// Builds the image, publishes it at every destination and prints where.
 pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
-    let options = request.build_options()?;
     request.output.check_files()?;
-    let progress = Progress::new(&request.work);
-    if request.destinations.loaded.is_some() {
-        verify_docker()?;
-    }
-    let session = Session::start(&request.registry, &request.work)?;
-    let builder = request.builder(&session, &progress);
-    let built = builder.build(&request.recipe, &options).await?;
-    request.say_warnings(&progress)?;
-    progress.say(&request.created(&built));
-    let published = publish(&session, &built, &request.destinations.published, &progress).await?;
-    if let Some(names) = &request.destinations.loaded {
-        load(&session.client, &built, names, request.work.temporary_directory()).await?;
-    }
-    if request.work.explain {
-        progress.explain();
-        session.explain();
-    }
-    if published.is_empty() && !request.destinations.is_nothing_wanted {
-        progress.say("warning: nothing was published; name a destination with -t");
-    }
-    request.print(&built, &published)
+    let progress = Progress::new(&request.work)?;
+    let result = request.run(&progress).await;
+    // Errors are printed where it was.
+    progress.finish();
+    result
 }
 
 impl Request {
+    async fn run(&self, progress: &Progress) -> anyhow::Result<()> {
+        let options = self.build_options()?;
+        if self.destinations.loaded.is_some() {
+            verify_docker()?;
+        }
+        let session = Session::start(&self.registry, &self.work)?;
+        let builder = self.builder(&session, progress);
+        let built = builder.build(&self.recipe, &options).await?;
+        self.tell_warnings(progress)?;
+        progress.tell(&self.created(&built));
+        let published = publish(&session, &built, &self.destinations.published, progress).await?;
+        if let Some(names) = &self.destinations.loaded {
+            load(&session.client, &built, names, self.work.temporary_directory()).await?;
+        }
+        if self.work.explain {
+            progress.explain(session.client.counters().traffic());
+        }
+        if published.is_empty() && !self.destinations.is_nothing_wanted {
+            let warning = "nothing was published; name a destination with -t";
+            progress.tell(&Notice::Warning(warning.to_owned()));
+        }
+        progress.finish();
+        self.print(&built, &published)
+    }
+
     fn builder(&self, session: &Session, progress: &Progress) -> Builder {
         Builder {
             bases: Bases::new(session.client.clone()),
@@ -87,7 +95,7 @@ impl Request {
     /// What is known of the images that stages start from, without building anything.
     pub(crate) async fn stage_bases(&self) -> anyhow::Result<StageBases> {
         let session = Session::start(&self.registry, &self.work)?;
-        let builder = self.builder(&session, &Progress::new(&self.work));
+        let builder = self.builder(&session, &Progress::new(&self.work)?);
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }
 
@@ -130,17 +138,17 @@ impl Request {
     }
 
     /// Says what had better be written otherwise, and fails where the Dockerfile asks for it.
-    fn say_warnings(&self, progress: &Progress) -> anyhow::Result<()> {
+    fn tell_warnings(&self, progress: &Progress) -> anyhow::Result<()> {
         let Some(lint) = &self.lint else { return Ok(()) };
         let report = lint.report(&progress.stage_bases(), LintedStages::Needed)?;
         for warning in &report.warnings {
-            progress.say(&format!("warning: {}", warning.summary()));
+            progress.tell(&Notice::Warning(warning.summary()));
         }
         Ok(report.verify()?)
     }
 
     /// Says which time was taken, which otherwise nobody would see before digests differ.
-    fn created(&self, built: &Built) -> String {
+    fn created(&self, built: &Built) -> Notice<'static> {
         let time = match self.time.time {
             Some(time) => time.to_string(),
             None => match built.images.first().map(|image| image.created) {
@@ -153,7 +161,7 @@ impl Request {
             None if !has_base => "nothing: there is no base, and no time was given",
             _ => self.time.from,
         };
-        format!("created {time}, from {from}")
+        Notice::Created { time, from }
     }
 
     fn print(&self, built: &Built, published: &[Published]) -> anyhow::Result<()> {
@@ -173,6 +181,7 @@ impl Request {
             OutputFormat::Text => output::print_text(built, published),
             OutputFormat::Json => output::print_json(built, published),
         }
+        Ok(())
     }
 }
 
@@ -232,25 +241,14 @@ async fn publish(
     let publication = publication(built);
     let mut published = Vec::new();
     for destination in destinations {
+        progress.status(format!("publishing to {destination}"));
         let pushed = push(&session.client, &publication, destination).await?;
-        let transfers = &pushed.transfers;
-        progress.say(&if pushed.unchanged {
-            format!("{destination} has it already")
-        } else {
-            format!(
-                "{destination}: {} blobs there, {} mounted, {} copied ({} bytes), {} uploaded ({} bytes)",
-                transfers.present,
-                transfers.mounted,
-                transfers.copied.0,
-                transfers.copied.1,
-                transfers.uploaded.0,
-                transfers.uploaded.1
-            )
-        });
-        published.push(Published {
+        let done = Published {
             destination: destination.to_string(),
             pushed,
-        });
+        };
+        progress.tell(&Notice::Published(&done));
+        published.push(done);
     }
     Ok(published)
 }

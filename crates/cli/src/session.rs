@@ -9,7 +9,6 @@ use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
 use crate::options::{RegistryOptions, WorkOptions};
-use crate::terminal;
 
 /// The registries and the cache of one run.
 pub(crate) struct Session {
@@ -39,15 +38,6 @@ impl Session {
             client,
             listings: Listings::new(Arc::new(cache)),
         })
-    }
-
-    /// Prints what the run cost on the network.
-    pub(crate) fn explain(&self) {
-        let traffic = self.client.counters().traffic();
-        terminal::say(&format!(
-            "network: {} requests, {} bytes received, {} bytes sent",
-            traffic.requests, traffic.received, traffic.sent
-        ));
     }
 }
 

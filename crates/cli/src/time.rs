@@ -58,11 +58,12 @@ fn seconds(text: &str) -> Result<Timestamp, Usage> {
     Timestamp::from_seconds(number).map_err(|_| malformed())
 }
 
+/// Reads the clock.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the clock is read only where the user asks for `now`"
+    reason = "the clock decides nothing unless the user asks for `now`; else it is only shown"
 )]
-fn now() -> Result<Timestamp, Usage> {
+pub(crate) fn now() -> Result<Timestamp, Usage> {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let number = since_1970
         .map_err(|_| Usage("the clock of this machine stands before 1970".to_owned()))?
