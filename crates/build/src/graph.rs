@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use onlay_base::{BaseImage, ImageSource, LayerStack};
@@ -31,6 +32,10 @@ pub(crate) struct Graph<'a> {
     pub(crate) inputs: Arc<Inputs>,
     finished: BTreeMap<usize, OnceCell<Arc<FinishedStage>>>,
 }
+
+/// How long a base is waited for where it is only good to know: a registry that is out of reach is tried again for much
+/// longer.
+const BASE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The shell of images that set none.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -151,18 +156,38 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// What is known of the images that stages start from; one that cannot be had is left out.
+    /// What is known of the images that stages start from; one that cannot be had soon is left out, with a warning.
     pub(crate) async fn bases(&self) -> StageBases {
-        let mut bases = StageBases::new();
-        for (position, planned) in &self.plan.stages {
-            if let Start::Base(base) = &planned.start
-                && let Ok(start) = self.start_from(base).await
-                && let Ok(base) = self.described(&start)
-            {
-                bases.insert(*position, base);
-            }
-        }
-        bases
+        let bases = self
+            .plan
+            .stages
+            .iter()
+            .filter_map(|(position, planned)| match &planned.start {
+                Start::Base(base) => Some(async { Some((*position, self.base_in_time(base).await?)) }),
+                Start::Stage(_) => None,
+            });
+        futures_util::future::join_all(bases)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn base_in_time(&self, planned: &PlannedBase) -> Option<onlay_dockerfile::BaseImage> {
+        let described = async { self.described(&self.start_from(planned).await?) };
+        let reason = match tokio::time::timeout(BASE_PATIENCE, described).await {
+            Ok(Ok(base)) => return Some(base),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} seconds", BASE_PATIENCE.as_secs()),
+        };
+        let name = match planned {
+            PlannedBase::Scratch => "scratch".to_owned(),
+            PlannedBase::Image { location, .. } => location.to_string(),
+        };
+        self.events().send(BuildEvent::Warning(format!(
+            "what depends on the base `{name}` was not looked at: {reason}"
+        )));
+        None
     }
 
     fn described(&self, start: &FinishedStage) -> Result<onlay_dockerfile::BaseImage, BuildError> {
