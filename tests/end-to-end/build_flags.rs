@@ -259,6 +259,7 @@ fn annotations_go_where_they_say() {
         "index-descriptor:a=1",
         "manifest[linux/amd64]:a=1",
         "other:a=1",
+        "index:a=1",
         "novalue",
     ] {
         let run = build(&home, &["--annotation", text, "-t", "oci:out:v"]);
@@ -300,6 +301,10 @@ fn checks_are_buildkits() {
     assert!(!home.join("strict").exists(), "nothing is published");
     home.write("Dockerfile", "FROM scratch\nUSER me\n");
     build(&home, &["--check"]).success();
+    home.write("Dockerfile", "FROM base\nUSER me\n");
+    let run = build(&home, &["--check", "--build-context=base=oci-layout://nowhere"]).success();
+    let said = "the base `oci:nowhere` was not looked at";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use onlay_oci::Platform;
-use onlay_store::Destination;
+use onlay_oci::{Platform, ReferenceError};
+use onlay_store::{Destination, LocationError};
 
 use crate::environment;
 use crate::failure::Usage;
@@ -90,12 +90,19 @@ impl OutputOptions {
 
     /// What `-t` names, as places to publish at.
     pub(crate) fn destinations(&self) -> Result<Vec<Destination>, Usage> {
-        let parse = |text: &String| {
-            text.parse::<Destination>()
-                .map_err(|error| Usage(format!("`-t {text}`: {error}")))
-        };
+        let parse = |text: &String| destination(text).map_err(|error| Usage(format!("`-t {text}`: {error}")));
         self.tag.iter().map(parse).collect()
     }
+}
+
+/// Reads a place to publish at. A short name is refused: docker's `-t app` must not publish to Docker Hub.
+pub(crate) fn destination(text: &str) -> Result<Destination, String> {
+    text.parse().map_err(|error| match error {
+        LocationError::Reference(ReferenceError::NoRegistry { .. }) => format!(
+            "{error}; write HOST/{text}, or docker.io/{text} for Docker Hub, or give it to Docker on this machine with --load"
+        ),
+        error => error.to_string(),
+    })
 }
 
 /// What is printed on standard output.

@@ -5,7 +5,7 @@ use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, Sta
 use onlay_dockerfile::LintedStages;
 use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
-use onlay_oci::{Digest, Document, MediaType};
+use onlay_oci::{Digest, Document, MediaType, PlatformSelection};
 use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
 use onlay_shell::Tools;
 use onlay_store::{Blob, Destination};
@@ -103,6 +103,12 @@ impl Request {
         let mut annotations = Annotations::default();
         for (key, value) in pairs("--annotation", &self.image.annotation)? {
             annotations.add(&key, value)?;
+        }
+        if is_one(&self.platforms) && !annotations.index.is_empty() {
+            return Err(Usage(
+                "`--annotation index:...` needs an index, expected several platforms in `--platform`"
+                    .to_owned(),
+            ));
         }
         Ok(BuildOptions {
             platforms: self.platforms.clone(),
@@ -215,6 +221,15 @@ impl Annotations {
             };
         }
         Ok(())
+    }
+}
+
+/// Tells whether one platform is asked for, whatever the base has.
+fn is_one(platforms: &Platforms) -> bool {
+    match platforms {
+        Platforms::Host(_) => true,
+        Platforms::Selected(PlatformSelection::Only(platforms)) => platforms.len() == 1,
+        Platforms::Selected(PlatformSelection::All) => false,
     }
 }
 

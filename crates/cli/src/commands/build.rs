@@ -59,7 +59,7 @@ pub(crate) struct Build {
     platform: Vec<PlatformSelection>,
 
     /// Build nothing: look for what had better be written otherwise, with BuildKit's rules
-    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set))]
+    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(clap::ArgAction::Set), hide_possible_values(true), hide_default_value(true), value_name("true|false"))]
     check: bool,
 
     /// What to do: build, check, outline (the arguments of the target) or targets (the stages); with `,format=json`

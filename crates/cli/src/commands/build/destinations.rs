@@ -19,7 +19,7 @@ pub(crate) struct DestinationFlags {
     push: Option<bool>,
 
     /// Give the image to Docker on this machine, under the names of -t, instead of publishing it
-    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(ArgAction::Set), hide_possible_values(true), hide_default_value(true))]
+    #[arg(long, value_name = "true|false", num_args(0..=1), require_equals(true), default_missing_value("true"), default_value("false"), action(ArgAction::Set), hide_possible_values(true), hide_default_value(true))]
     load: bool,
 
     /// Where the result goes, in buildx's words: type=registry, type=oci,dest=FILE[,tar=false], type=docker[,dest=FILE]

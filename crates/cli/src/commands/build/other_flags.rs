@@ -308,6 +308,7 @@ impl Flag {
                 .require_equals(true)
                 .default_missing_value("true")
                 .hide_possible_values(true)
+                .value_name("true|false")
                 .value_parser(PossibleValuesParser::new(["true", "false"])),
             Text => argument.num_args(1).value_name("VALUE"),
         };

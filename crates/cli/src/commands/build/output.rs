@@ -5,6 +5,8 @@ use std::str::FromStr;
 use onlay_oci::{Reference, Tag};
 use onlay_store::{Destination, Location};
 
+use crate::options;
+
 /// The value of `--output`: where the result goes in buildx's words.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
@@ -92,8 +94,7 @@ impl Output {
                 if names.is_empty() {
                     return Err("`type=registry` needs a name, expected -t or `name=HOST/REPOSITORY`".into());
                 }
-                let parse = |name: &String| name.parse().map_err(|error| format!("`{name}`: {error}"));
-                names.iter().map(parse).collect()
+                names.iter().map(|name| options::destination(name)).collect()
             }
             Self::Nowhere | Self::DockerLoad { .. } => Ok(Vec::new()),
             Self::Oci { path, tar, names } => layouts(path, *tar, &references(either(names, tags)?)?),
@@ -170,7 +171,7 @@ impl Keys {
     fn parse(text: &str) -> Result<Self, String> {
         if text == "-" || !text.contains('=') {
             return Err(
-                "files of an image are not exported; expected `type=registry`, `type=oci,dest=FILE` or \
+                "files of an image are not exported, expected `type=registry`, `type=oci,dest=FILE` or \
                         `type=docker,dest=FILE`"
                     .to_owned(),
             );
@@ -317,7 +318,7 @@ mod tests {
         let cases = [
             ("type=registry,name=h.io/b:2", "h.io/a:1", "give one of them"),
             ("type=registry", "", "needs a name"),
-            ("type=registry", "app", "`app`: "),
+            ("type=registry", "app", "write HOST/app"),
             ("type=docker,dest=f", "a b", "one name, found 2"),
             ("type=oci,dest=f", "a:1 a:2", "one name, found 2"),
             ("type=oci,dest=f", "oci:out:v", "`oci:out:v`: "),
