@@ -122,12 +122,13 @@ fn many_names_and_deep_paths_are_no_trap() {
     let base = home.test_base(&TestBase::FULL);
     let names: String = (0..20_000).map(|number| format!(" /tmp/{number}")).collect();
     let deep = "/a".repeat(1_000);
-    let lines = [format!("RUN touch{names}"), format!("RUN mkdir -p {deep}")];
+    home.write("lines", &format!("RUN touch{names}\nRUN mkdir -p {deep}\n"));
     let start = Instant::now();
-    home.run(&["apply", &base, &lines[0], &lines[1], "-t", "oci:out:v"])
+    home.run(&["apply", &base, "-f", "lines", "-t", "oci:out:v"])
         .success();
     assert!(start.elapsed() < Duration::from_secs(120));
-    let run = home.run(&["apply", &base, &format!("RUN mkdir -p {}", "/a".repeat(100_000))]);
+    home.write("lines", &format!("RUN mkdir -p {}\n", "/a".repeat(100_000)));
+    let run = home.run(&["apply", &base, "-f", "lines"]);
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("File name too long"), "{}", run.stderr);
 }

@@ -89,7 +89,9 @@ impl Progress {
             Shows::RawJson => {
                 let now = time::now().map(|now| now.to_string()).unwrap_or_default();
                 let object = raw_json::render(notice, &now);
-                object.iter().for_each(|object| terminal::say(&object.to_string()));
+                object
+                    .iter()
+                    .for_each(|object| terminal::say(&object.to_string()));
             }
         }
     }

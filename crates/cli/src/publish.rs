@@ -187,7 +187,6 @@ impl Request {
             OutputFormat::Text => output::print_text(built, published),
             OutputFormat::Json => output::print_json(built, published),
         }
-        Ok(())
     }
 }
 

@@ -119,17 +119,9 @@ impl<'a> Evaluation<'a> {
             .ok()
     }
 
-    fn known<T: Length>(&mut self, word: &Spanned<String>, expanded: Result<T, ExpandError>) -> Option<T> {
+    fn known<T>(&mut self, word: &Spanned<String>, expanded: Result<T, ExpandError>) -> Option<T> {
         match expanded {
             Ok(_) if self.is_rehearsal && word.value.contains('$') => None,
-            Ok(value) if value.length() > MAX_EXPANDED => {
-                let message = format!(
-                    "this expands to {} bytes, at most {MAX_EXPANDED} are allowed",
-                    value.length()
-                );
-                self.report.error(word.span, message);
-                None
-            }
             Ok(value) => Some(value),
             Err(error) => {
                 self.report
@@ -137,26 +129,6 @@ impl<'a> Evaluation<'a> {
                 None
             }
         }
-    }
-}
-
-/// The most that a word may expand to, in bytes: a few lines that double a variable would fill all memory.
-const MAX_EXPANDED: usize = 1024 * 1024;
-
-/// How many bytes an expansion has.
-trait Length {
-    fn length(&self) -> usize;
-}
-
-impl Length for String {
-    fn length(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Length for Vec<String> {
-    fn length(&self) -> usize {
-        self.iter().map(String::len).sum()
     }
 }
 

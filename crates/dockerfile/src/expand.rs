@@ -45,6 +45,12 @@ impl<F: Fn(&str) -> Option<String>> Scope for F {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExpandError {
+    /// Variables make it longer than anybody means.
+    #[error("this expands to more than {most} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        most: usize,
+    },
     /// A quote is opened and never closed.
     #[error("missing the closing {0}")]
     UnclosedQuote(Quote),

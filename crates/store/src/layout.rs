@@ -79,9 +79,14 @@ impl Layout {
             .unwrap_or_default())
     }
 
-    /// Tells whether a blob of this size is there. Its bytes are checked whenever it is read.
+    /// Tells whether a blob is there: of a large one by its size, since its bytes are checked whenever it is read; of a
+    /// small one, such as a manifest, by its bytes, which are as good as read.
     pub fn has_blob(&self, descriptor: &Descriptor) -> bool {
-        std::fs::metadata(self.blob_path(&descriptor.digest)).is_ok_and(|blob| blob.len() == descriptor.size)
+        let path = self.blob_path(&descriptor.digest);
+        let has_size =
+            std::fs::metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
+        let is_right = || fs::read(&path).is_ok_and(|bytes| descriptor.digest.matches(&bytes));
+        has_size && (descriptor.size > MAX_CHECKED || is_right())
     }
 
     /// Opens a blob; size and digest are checked when its end is read.
@@ -89,7 +94,9 @@ impl Layout {
     /// # Errors
     /// It is not there.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
-        let file = fs::File::open(self.blob_path(&descriptor.digest))?;
+        let path = self.blob_path(&descriptor.digest);
+        expect_file(&path)?;
+        let file = fs::File::open(path)?;
         Ok(Box::new(VerifyingReader::new(file, descriptor)))
     }
 
@@ -184,7 +191,10 @@ impl Layout {
     }
 
     fn index(&self) -> Result<RawObject, StoreError> {
-        let bytes = fs::read(self.directory.join(INDEX))?;
+        let path = self.directory.join(INDEX);
+        expect_file(&path)?;
+        let mut bytes = Vec::new();
+        fs::File::open(&path)?.take(MAX_INDEX).read_to_end(&mut bytes)?;
         RawObject::parse(&bytes).map_err(|source| self.malformed(source))
     }
 
@@ -252,6 +262,20 @@ fn is_image(entry: &RawObject, image: &Descriptor) -> bool {
 fn has_tag(entry: &RawObject, tag: &Tag) -> bool {
     let annotations = entry.get::<BTreeMap<String, String>>("annotations");
     matches!(annotations, Ok(Some(annotations)) if annotations.get(REF_NAME).is_some_and(|name| name == tag.as_str()))
+}
+
+/// Blobs up to this size, in bytes, are hashed before they are taken to be there.
+const MAX_CHECKED: u64 = 1024 * 1024;
+
+/// The largest index of a layout that is read, in bytes: a hundred thousand images.
+const MAX_INDEX: u64 = 64 * 1024 * 1024;
+
+/// A pipe or device in the place of a file would be read for ever.
+fn expect_file(path: &Path) -> Result<(), StoreError> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("{} is no regular file", path.display())).into())
 }
 
 /// A hidden file beside its later place, so that the rename stays within one file system. Its mode is what the umask

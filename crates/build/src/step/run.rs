@@ -1,7 +1,9 @@
 use onlay_dockerfile::{ExpandedRun, Instruction, Located, Script};
 use onlay_image::{CommandForm, ImageError};
 use onlay_layer::Tree;
-use onlay_shell::{CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, interpret};
+use onlay_shell::{
+    CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, Tools, interpret,
+};
 
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::StepError;
@@ -41,10 +43,12 @@ async fn interpreted(
     outcome: &mut StepOutcome,
 ) -> Result<(Tree, Vec<u8>), StepError> {
     loop {
-        let answer = interpret_once(stage, script).map_err(|source| StepError::Image {
+        let question = Question::new(stage, script).map_err(|source| StepError::Image {
             place: super::place(line),
             source,
         })?;
+        let answered = tokio::task::spawn_blocking(move || question.answer());
+        let answer = answered.await.map_err(|_| StepError::Worker)?;
         let need = match answer {
             Outcome::Done(done) => return Ok((done.tree, done.output)),
             Outcome::Failed(failure) => return Err(command_failed(line, &failure)),
@@ -64,25 +68,48 @@ async fn interpreted(
     }
 }
 
-fn interpret_once(stage: &StageBuild<'_>, script: &Script) -> Result<Outcome, ImageError> {
-    let shell = stage.image.shell()?;
-    let environment = stage.scope.run_environment(&stage.image.env()?);
-    let (user, working_directory) = (stage.image.user()?, stage.image.working_dir()?);
-    let command = match script {
-        Script::Shell(text) => CommandLine::Shell(text),
-        Script::Exec(words) => CommandLine::Exec(words),
-        // Refused before the build began.
-        Script::File { content, .. } => CommandLine::Shell(content),
-    };
-    let line = Line {
-        command,
-        shell: &shell,
-        environment: &environment,
-        working_directory: working_directory.as_bytes(),
-        user: &user,
-        tools: stage.options.tools,
-    };
-    Ok(interpret(&line, &stage.files.tree))
+/// What one interpretation of a line looks at, owned: it runs on a thread of its own, so that a long line can be
+/// interrupted.
+struct Question {
+    script: Script,
+    shell: Vec<String>,
+    environment: Vec<(String, String)>,
+    user: String,
+    working_directory: String,
+    tools: Tools,
+    tree: Tree,
+}
+
+impl Question {
+    fn new(stage: &StageBuild<'_>, script: &Script) -> Result<Self, ImageError> {
+        Ok(Self {
+            script: script.clone(),
+            shell: stage.image.shell()?,
+            environment: stage.scope.run_environment(&stage.image.env()?),
+            user: stage.image.user()?,
+            working_directory: stage.image.working_dir()?,
+            tools: stage.options.tools,
+            tree: stage.files.tree.clone(),
+        })
+    }
+
+    fn answer(&self) -> Outcome {
+        let command = match &self.script {
+            Script::Shell(text) => CommandLine::Shell(text),
+            Script::Exec(words) => CommandLine::Exec(words),
+            // Refused before the build began.
+            Script::File { content, .. } => CommandLine::Shell(content),
+        };
+        let line = Line {
+            command,
+            shell: &self.shell,
+            environment: &self.environment,
+            working_directory: self.working_directory.as_bytes(),
+            user: &self.user,
+            tools: self.tools,
+        };
+        interpret(&line, &self.tree)
+    }
 }
 
 /// The history's text: the command with the shell that it would be given to.

@@ -48,6 +48,21 @@ pub(super) struct Lexer<'a> {
     depth: usize,
     /// How many substitutions with a word of their own were read.
     substitutions: usize,
+    /// How long the result may be, in bytes.
+    most: usize,
+}
+
+/// A word may expand to a megabyte, or to four times its own length: a few lines that double a variable would otherwise
+/// fill all memory.
+const MAX_EXPANDED: usize = 1024 * 1024;
+
+/// Refuses a result before it gets too long.
+pub(super) fn expect_length(length: usize, most: usize) -> Result<(), ExpandError> {
+    if length > most {
+        Err(ExpandError::TooLong { most })
+    } else {
+        Ok(())
+    }
 }
 
 /// The text so far, and the same cut into words.
@@ -106,6 +121,7 @@ impl<'a> Lexer<'a> {
             lexing,
             depth: 0,
             substitutions: 0,
+            most: MAX_EXPANDED.max(4 * text.len()),
         }
     }
 
@@ -139,6 +155,7 @@ impl<'a> Lexer<'a> {
                 output.word.clear();
             }
             output.push(piece);
+            expect_length(output.text.len(), self.most)?;
         }
         if stop.is_some() {
             Err(ExpandError::UnclosedBrace)
@@ -358,7 +375,7 @@ impl<'a> Lexer<'a> {
         let Some(value) = self.scope.variable(name).or(self.unset()) else {
             return Ok(format!("${{{name}/{pattern}/{replacement}}}"));
         };
-        pattern::replace(&value, &pattern, &replacement, every)
+        pattern::replace(&value, &pattern, &replacement, every, self.most)
     }
 
     /// The value of an unset variable, unless it is to stay as written.

@@ -4,6 +4,7 @@
 //! BuildKit hands these patterns to a regular expression engine whose choice among several matches is visible in the
 //! result, so the same is done here.
 
+use super::lexer::expect_length;
 use regex_lite::Regex;
 
 use super::ExpandError;
@@ -38,9 +39,12 @@ pub(super) fn replace(
     pattern: &str,
     replacement: &str,
     every: bool,
+    most: usize,
 ) -> Result<String, ExpandError> {
     let regex = compile(pattern, Star::Longest, "")?;
     if every {
+        let matches = regex.find_iter(value).count();
+        expect_length(value.len() + matches.saturating_mul(replacement.len()), most)?;
         return Ok(regex.replace_all(value, replacement).into_owned());
     }
     Ok(match regex.find(value) {
