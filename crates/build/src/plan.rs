@@ -47,6 +47,23 @@ pub(crate) enum PlannedBase {
     },
 }
 
+impl PlannedBase {
+    /// What `FROM` and this name would mean.
+    fn of(location: &Location) -> Self {
+        let is_scratch = matches!(
+            location,
+            Location::Registry(reference) if reference.familiar().to_string() == "scratch"
+        );
+        if is_scratch {
+            return Self::Scratch;
+        }
+        Self::Image {
+            location: location.clone(),
+            platform: None,
+        }
+    }
+}
+
 /// What `--from` names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CopySource {
@@ -85,10 +102,8 @@ impl Recipe {
                 stages.plan(target.as_deref(), platforms, build_arguments)
             }
             Self::Lines { base, lines } => {
-                let location = base.clone();
-                let platform = None;
                 let stage = PlannedStage {
-                    start: Start::Base(PlannedBase::Image { location, platform }),
+                    start: Start::Base(PlannedBase::of(base)),
                     lines: lines.clone(),
                     copied_from: BTreeSet::new(),
                 };

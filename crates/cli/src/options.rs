@@ -15,7 +15,7 @@ use crate::failure::Usage;
 pub(crate) struct ImageOptions {
     /// The build's time: `now`, seconds since 1970 or RFC 3339 [default: SOURCE_DATE_EPOCH, the commit time of a git
     /// checkout as context, else that of the base]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values(true))]
     pub timestamp: Option<String>,
 
     /// Add a label, without a history entry; without `=` it is empty

@@ -262,6 +262,11 @@ async fn publish(
             pushed,
         };
         progress.tell(&Notice::Published(&done));
+        if done.pushed.transfers.foreign > 0 {
+            let layers = done.pushed.transfers.foreign;
+            let warning = format!("{layers} foreign layers are not in `{destination}`: they stay at their own URLs");
+            progress.tell(&Notice::Warning(warning));
+        }
         published.push(done);
     }
     Ok(published)

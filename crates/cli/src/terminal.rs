@@ -17,5 +17,25 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says something on standard error, if anybody listens.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
+}
+
+/// Text of Dockerfiles and images must not move the cursor of a terminal, or name its window.
+fn harmless(text: &str) -> String {
+    let shown = |character: char| match character {
+        '\n' | '\t' => character,
+        character if character.is_control() => char::REPLACEMENT_CHARACTER,
+        character => character,
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_not_obeyed() {
+        assert_eq!(harmless("a\tb\n\u{1b}]0;title\u{7}"), "a\tb\n\u{fffd}]0;title\u{fffd}");
+    }
 }

@@ -384,6 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn a_moved_file_is_no_longer_one_with_the_names_it_left() {
+        let are_one = |edit: &Edit| {
+            let (first, second) = (path("three"), path("two"));
+            match (edit.tree().lookup(&first), edit.tree().lookup(&second)) {
+                (crate::Lookup::Found(first), crate::Lookup::Found(second)) => Arc::ptr_eq(first, second),
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut linking = Edit::new(&tree(&["f 644 0:0 one 1"]));
+        linking.link(&path("one"), &path("two")).unwrap();
+        let mut later = Edit::new(linking.tree());
+        later.rename(&path("one"), &path("three")).unwrap();
+        assert!(!are_one(&later));
+        linking.rename(&path("one"), &path("three")).unwrap();
+        assert!(are_one(&linking), "what one instruction links stays linked in it");
+    }
+
+    #[test]
     fn a_replaced_directory_must_be_known_whole() {
         let base = partial(&[BASE]);
         let mut edit = Edit::new(&base);

@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bstr::{BStr, BString};
@@ -84,8 +85,13 @@ impl Edit {
             return Err(EditError::IntoItself(from.clone()));
         }
         let node = self.node(from)?;
+        let moved = Move {
+            linked: self.linked.iter().flatten().collect(),
+            renewed: HashMap::new(),
+        }
+        .renew(&node, from);
         self.forget(to);
-        self.set(to, Slot::Present(sealed(&node)))?;
+        self.set(to, Slot::Present(moved))?;
         self.set(from, Slot::Absent)?;
         for name in self.linked.iter_mut().flatten() {
             if let Some(moved) = name.rebase(from, to) {
@@ -206,28 +212,50 @@ fn set_below(node: &mut Arc<Node>, names: &[&[u8]], slot: Slot, complete: bool) 
     Ok(())
 }
 
-/// A directory that moved shows nothing of what lower layers have at its new place.
-fn sealed(node: &Arc<Node>) -> Arc<Node> {
-    match &node.kind {
-        NodeKind::Directory(directory) => {
-            let children = directory.children.iter().map(|(name, slot)| {
-                let slot = match slot {
-                    Slot::Present(child) => Slot::Present(sealed(child)),
-                    Slot::Absent => Slot::Absent,
-                };
-                (name.clone(), slot)
-            });
-            let directory = Directory {
-                children: children.collect(),
-                sealed: true,
-                implied: false,
-            };
-            Arc::new(Node {
-                kind: NodeKind::Directory(directory),
-                ..Node::clone(node)
-            })
+/// Nodes on their way to another place.
+struct Move<'a> {
+    /// The names that this edit linked to others, which stay one file.
+    linked: HashSet<&'a ImagePath>,
+    renewed: HashMap<*const Node, Arc<Node>>,
+}
+
+impl Move<'_> {
+    /// What stands at the new place: a directory shows nothing of what lower layers have there, and a file of the base
+    /// is another file than its other names that stay behind, since moving it copies it up. Names that move together
+    /// stay together.
+    fn renew(&mut self, node: &Arc<Node>, place: &ImagePath) -> Arc<Node> {
+        match &node.kind {
+            NodeKind::Directory(directory) => self.renew_directory(node, directory, place),
+            _ if self.linked.contains(place) => node.clone(),
+            _ => {
+                let renewed = self.renewed.entry(Arc::as_ptr(node));
+                renewed.or_insert_with(|| Arc::new(Node::clone(node))).clone()
+            }
         }
-        _ => node.clone(),
+    }
+
+    fn renew_directory(&mut self, node: &Node, directory: &Directory, place: &ImagePath) -> Arc<Node> {
+        let mut children = BTreeMap::new();
+        for (name, slot) in &directory.children {
+            let slot = match slot {
+                // A name of a tree is a name; a path that got too long is linked to nothing.
+                Slot::Present(child) => {
+                    Slot::Present(self.renew(child, &place.join(name).unwrap_or_default()))
+                }
+                Slot::Absent => Slot::Absent,
+            };
+            children.insert(name.clone(), slot);
+        }
+        let directory = Directory {
+            children,
+            sealed: true,
+            implied: false,
+        };
+        Arc::new(Node {
+            kind: NodeKind::Directory(directory),
+            metadata: node.metadata.clone(),
+            mtime: node.mtime,
+        })
     }
 }
 

@@ -113,10 +113,21 @@ impl Layout {
         fs::create_dir_all(directory)?;
         let mut file = temporary_file(directory)?;
         let mut reader = VerifyingReader::new(reader, descriptor);
-        std::io::copy(&mut reader, &mut file).map_err(|source| StoreError::Blob {
-            digest: descriptor.digest.clone(),
-            source,
-        })?;
+        let mut target = Target {
+            file: file.as_file_mut(),
+            has_failed: false,
+        };
+        if let Err(source) = std::io::copy(&mut reader, &mut target) {
+            // A full disk is not the blob's fault.
+            return Err(if target.has_failed {
+                StoreError::Write { path, source }
+            } else {
+                StoreError::Blob {
+                    digest: descriptor.digest.clone(),
+                    source,
+                }
+            });
+        }
         persist(file, &path)
     }
 
@@ -262,6 +273,24 @@ fn is_image(entry: &RawObject, image: &Descriptor) -> bool {
 fn has_tag(entry: &RawObject, tag: &Tag) -> bool {
     let annotations = entry.get::<BTreeMap<String, String>>("annotations");
     matches!(annotations, Ok(Some(annotations)) if annotations.get(REF_NAME).is_some_and(|name| name == tag.as_str()))
+}
+
+/// A file that remembers whether it was to blame.
+struct Target<'a> {
+    file: &'a mut std::fs::File,
+    has_failed: bool,
+}
+
+impl Write for Target<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.has_failed |= written.is_err();
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Blobs up to this size, in bytes, are hashed before they are taken to be there.
