@@ -44,20 +44,32 @@ impl Dockerd {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("dockerd: {error}; Debian package: docker.io"));
-        let daemon = Self { process, directory };
+        let mut daemon = Self { process, directory };
         daemon.wait();
         daemon
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let start = Instant::now();
-        while !self.command(&["version"]).output().unwrap().status.success() {
-            if start.elapsed() > PATIENCE {
+        while !self.answers() {
+            let ended = self.process.try_wait().unwrap().is_some();
+            if ended || start.elapsed() > PATIENCE {
                 let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap();
                 panic!("dockerd does not answer:\n{log}");
             }
             thread::sleep(POLL);
         }
+    }
+
+    fn answers(&self) -> bool {
+        let output = self.command(&["version"]).output();
+        let output = output.unwrap_or_else(|error| panic!("{CLIENT}: {error}; Debian package: docker.io"));
+        output.status.success()
+    }
+
+    /// The version of the daemon, which is that of its BuildKit as well.
+    pub(crate) fn version(&self) -> String {
+        self.docker(&["version", "--format", "{{.Server.Version}}"])
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -69,6 +81,22 @@ impl Dockerd {
             // The tester's own credentials and proxies stay out of it.
             .env("DOCKER_CONFIG", self.directory.path());
         command
+    }
+
+    /// Builds by BuildKit, which names its steps; the legacy builder means other things by some lines, and is refused.
+    #[track_caller]
+    pub(crate) fn build(&self, dockerfile: &str, tag: &str, context: &str) {
+        let arguments = ["build", "--progress=plain", "--network=none", "-f", dockerfile];
+        let output = self
+            .command(&[&arguments[..], &["--tag", tag, context]].concat())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{dockerfile}: {stderr}");
+        assert!(
+            stderr.contains("[internal] load build definition"),
+            "not BuildKit: {stderr}"
+        );
     }
 
     /// Runs the client, which must succeed, and gives what it printed.

@@ -2,17 +2,31 @@
 //!
 //! The engine is Debian's, whose BuildKit is of 2020: newer syntax is compared elsewhere.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
-use onlay_testkit::{Platform, Registry, RootFs, TestBase, flatten_layout, upload_layout};
+use onlay_testkit::{Platform, Registry, RootFs, Strictness, TestBase, flatten_layout};
+use onlay_testkit::{upload_layout, validate_registry};
 use serde_json::Value;
 
 use crate::dockerd::Dockerd;
 use crate::onlay::Home;
 
-/// Lines of every kind that this engine knows, on paths with every trap of the base.
-const LINES: &str = r#"
+const ABOVE_BASE: Strictness = Strictness::LayersAbove(TestBase::LAYERS);
+
+/// How many entries the base's history has: its layers, ENV and CMD.
+const BASE_HISTORY: usize = TestBase::LAYERS + 2;
+
+/// Dockerfiles without their FROM, by name: instructions of every kind, on paths with every trap of the base.
+const DOCKERFILES: &[(&str, &str)] = &[
+    ("mixed", MIXED),
+    ("files", FILES),
+    ("directories", DIRECTORIES),
+    ("configuration", CONFIGURATION),
+    ("resets", RESETS),
+    ("transfers", TRANSFERS),
+];
+
+const MIXED: &str = r#"
 ARG WHO=nobody
 ENV PLACE=/srv/place GREETING="hello world"
 LABEL a=b "c d"=$WHO
@@ -31,6 +45,90 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s CMD true
 ENTRYPOINT ["/bin/sh"]
 CMD ["-c", "id"]
+"#;
+
+/// Links of every kind, files that are copied up, replaced, moved and removed.
+///
+/// Not compared: a hard link to a file of the base that stays as it is. BuildKit writes both names again, onlay only
+/// the new one, as a file of its own.
+const FILES: &str = r#"
+RUN touch /tmp/made && chmod u=rwx,g=rs,o= /tmp/made && chown 7:8 /tmp/made
+RUN rm /tmp/kept && mkdir /tmp/kept && chmod 1770 /tmp/kept
+RUN chmod -R go-rwx /usr/share/doc && chown -R app:app /srv/implied
+RUN chown app /usr/local/bin/setuid && chgrp app /opt/links/b
+RUN echo more >> /opt/links/c
+RUN ln /opt/owned/readme /tmp/linked && echo more >> /tmp/linked && chmod 604 /opt/owned/readme
+RUN ln -sf nowhere /srv/long-link && ln -sfn /tmp /data
+RUN mv /srv/über-ñ "/srv/with space" /opt/to-dir && rm -f /srv/pipe /srv/none
+RUN cp /opt/owned/readme /tmp/readme && cp -p /opt/owned/readme /tmp/readme-as-it-was && cp -r /opt/links /tmp/links
+RUN rm -r /var/cache/app && mkdir -p /var/cache/app/again
+RUN cd /opt && rmdir to-file 2>/dev/null || printf '%s-%s\n' a b > to-file
+RUN echo through > /var/run/through && echo root > /root/file
+RUN ["mkdir", "-m", "0700", "/sbin/exec form"]
+RUN true
+"#;
+
+/// Directories made in others: sticky, closed, in no layer, behind links; by WORKDIR, mkdir and users.
+const DIRECTORIES: &str = r#"
+WORKDIR /tmp/work
+RUN mkdir -p a/b && touch a/b/c
+WORKDIR /data/../owned/up
+WORKDIR /srv/implied/deep/er
+WORKDIR /bin
+RUN mkdir -p -m 0711 /opt/m/n/o && chmod +t /opt/m && chmod g+s /opt/m/n && mkdir /opt/m/n/set-gid
+RUN mv /opt/m /opt/moved && cp -a /opt/owned /opt/owned-too && rm -r /usr/share/doc/kept
+USER app
+WORKDIR /home/app/mine
+WORKDIR /data/mine
+USER root
+RUN echo x > of-root && cp -a /home/app/mine . && chown -R 7 .
+"#;
+
+/// Configuration by every instruction that the other Dockerfiles leave out, in its older and odder forms.
+const CONFIGURATION: &str = r#"
+MAINTAINER Somebody <somebody@example.org>
+ARG FIRST
+ARG SECOND=two
+ENV OLD form of "ENV"
+ENV BASE_VERSION=2.0 PATH=/opt/bin:$PATH EMPTY= JOINED=${SECOND}${FIRST:-none}${EMPTY:+full}
+LABEL org.example.base=no org.example.new="a \"b\" <&> é" multi="one \
+two"
+EXPOSE 53/udp 8000-8002
+VOLUME /srv/a /srv/b
+SHELL ["/bin/sh", "-e", "-c"]
+RUN mkdir /by-shell
+ONBUILD RUN mkdir /on-build
+ONBUILD COPY . /app
+ARG LATE=1
+ENV LATE=2 FIRST=env
+ARG BASE_VERSION
+RUN echo "$FIRST $SECOND $LATE $BASE_VERSION" > /arguments
+USER 1000:1001
+STOPSIGNAL 9
+HEALTHCHECK --timeout=3s --start-period=1m --retries=7 CMD ["true", "a b"]
+ENTRYPOINT exec sh
+CMD echo "$HOME" && id
+"#;
+
+/// What takes back what the base says.
+const RESETS: &str = r#"
+HEALTHCHECK NONE
+ENTRYPOINT ["sh", "-c"]
+USER root
+WORKDIR relative
+STOPSIGNAL SIGRTMIN+3
+CMD []
+"#;
+
+const TRANSFERS: &str = r#"
+COPY one /tmp/
+COPY --chown=app:app one directory/two /data/new/
+COPY --chown=7 directory /bin/from-context
+ADD directory/* /opt/to-dir/
+COPY one /opt/links/b
+USER app
+WORKDIR /home/app
+COPY . there
 "#;
 
 /// What the comparison leaves to the engines: keys of Docker's own that BuildKit drops, and those that name a build.
@@ -60,10 +158,17 @@ fn the_engine_agrees() {
     let registry = Registry::start();
     upload_layout(&home.join("base"), "1", registry.host(), "base", "1", None);
     let engine = Dockerd::start();
+    println!("the builder is BuildKit of Docker {}", engine.version());
 
     an_archive_is_loaded_and_runs(&home, &engine, &layout);
     a_pull_finds_the_same_digest(&home, &engine, registry.host());
-    a_dockerfile_means_the_same(&home, &engine, registry.host());
+    write_context(&home);
+    let differences: Vec<String> = DOCKERFILES
+        .iter()
+        .flat_map(|dockerfile| differences(&home, &engine, registry.host(), dockerfile))
+        .collect();
+    assert!(differences.is_empty(), "- onlay, + engine: {differences:#?}");
+    what_was_built_runs_as_its_user(&engine, registry.host());
 }
 
 fn an_archive_is_loaded_and_runs(home: &Home, engine: &Dockerd, base: &str) {
@@ -89,23 +194,52 @@ fn a_pull_finds_the_same_digest(home: &Home, engine: &Dockerd, host: &str) {
     engine.docker(&["pull", "--quiet", &name]);
     let digests = engine.docker(&["inspect", "--format", "{{json .RepoDigests}}", &name]);
     assert!(digests.contains(&applied.digest()), "{digests}");
+    validate_registry(host, "vault", "1", None, ABOVE_BASE);
 }
 
-fn a_dockerfile_means_the_same(home: &Home, engine: &Dockerd, host: &str) {
-    home.write("context/Dockerfile", &format!("FROM {host}/base:1\n{LINES}"));
-    let context = home.join("context").display().to_string();
-    let by_engine = format!("{host}/engine:1");
-    engine.docker(&["build", "--network=none", "--tag", &by_engine, &context]);
-    engine.docker(&["push", "--quiet", &by_engine]);
-    let by_onlay = format!("{host}/onlay:1");
-    home.run(&["build", "-t", &by_onlay, &context]).success();
+fn write_context(home: &Home) {
+    home.write("context/one", "1\n");
+    home.write("context/directory/two", "2\n");
+    home.write("context/directory/below/three", "3\n");
+    home.write("context/.dockerignore", "Dockerfile*\n.dockerignore\n");
+}
 
-    let (expected, found) = (files(home, host, "engine"), files(home, host, "onlay"));
-    let difference = found.difference(&expected);
-    assert!(difference.is_empty(), "- onlay, + engine: {difference:#?}");
-    let (expected, found) = (image(host, "engine"), image(host, "onlay"));
-    assert_eq!(configuration(&found), configuration(&expected));
-    assert_eq!(history(&found), history(&expected));
+/// What differs between the images that onlay and the engine make of a Dockerfile.
+fn differences(home: &Home, engine: &Dockerd, host: &str, (name, lines): &(&str, &str)) -> Vec<String> {
+    let dockerfile = format!("context/Dockerfile.{name}");
+    let dockerfile = home.write(&dockerfile, &format!("FROM {host}/base:1\n{lines}"));
+    let context = home.join("context").display().to_string();
+    let (by_engine, by_onlay) = (format!("engine-{name}"), format!("onlay-{name}"));
+    let tag = format!("{host}/{by_engine}:1");
+    engine.build(&dockerfile, &tag, &context);
+    engine.docker(&["push", "--quiet", &tag]);
+    let tag = format!("{host}/{by_onlay}:1");
+    home.run(&["build", "-f", &dockerfile, "-t", &tag, &context])
+        .success();
+    validate_registry(host, &by_onlay, "1", None, ABOVE_BASE);
+
+    let mut differences = files(home, host, &by_onlay).difference(&files(home, host, &by_engine));
+    let (found, expected) = (image(host, &by_onlay), image(host, &by_engine));
+    differences.extend(changes(&configuration(&found), &configuration(&expected)));
+    differences.extend(changes(&history(&found), &history(&expected)));
+    differences
+        .iter()
+        .map(|difference| format!("{name}: {difference}"))
+        .collect()
+}
+
+/// The lines that only one of two lists has, in the manner of [`RootFs::difference`].
+fn changes(found: &[String], expected: &[String]) -> Vec<String> {
+    let only_in = |one: &[String], other: &[String], sign| -> Vec<String> {
+        let own = one.iter().filter(|line| !other.contains(line));
+        own.map(|line| format!("{sign}{line}")).collect()
+    };
+    [only_in(found, expected, '-'), only_in(expected, found, '+')].concat()
+}
+
+fn what_was_built_runs_as_its_user(engine: &Dockerd, host: &str) {
+    let output = engine.docker(&["run", "--rm", "--network=none", &format!("{host}/onlay-mixed:1")]);
+    assert_eq!(output, "uid=1000(app) gid=1001(app) groups=1001(app)");
 }
 
 /// The merged files of a pushed image.
@@ -131,25 +265,45 @@ fn image(host: &str, repository: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn configuration(image: &Value) -> BTreeMap<&str, Value> {
-    let config = &image["config"];
-    let value = |key: &&'static str| Some((*key, config.get(*key).filter(|value| !value.is_null())?.clone()));
-    COMPARED.iter().filter_map(value).collect()
+/// A line for each key that is compared and has a value: the engine leaves empty ones of the base out, onlay keeps them.
+fn configuration(image: &Value) -> Vec<String> {
+    let value = |key: &&str| image["config"].get(*key).filter(|value| !is_empty(value));
+    COMPARED
+        .iter()
+        .filter_map(|key| Some(format!("{key}: {}", value(key)?)))
+        .collect()
 }
 
-/// What each instruction left, without times. Two texts were others in 2020: of them the keyword alone counts.
-fn history(image: &Value) -> Vec<(Value, Value, Value)> {
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value == ""
+}
+
+/// A line for each entry of the history that has not come from the base, without its time.
+fn history(image: &Value) -> Vec<String> {
     let entries = image["history"].as_array().expect("a history");
-    let own = entries.iter().skip(TestBase::LAYERS);
-    own.map(|entry| {
-        let key = |key: &str| entry.get(key).cloned().unwrap_or_default();
-        let text = key("created_by");
-        let keyword = text.as_str().and_then(|text| text.split(' ').next());
-        let text = match keyword {
-            Some(keyword @ ("EXPOSE" | "HEALTHCHECK")) => keyword.into(),
-            _ => text,
+    let line = |(number, entry): (usize, &Value)| {
+        let text = entry["created_by"].as_str().expect("a text");
+        let layer = if entry["empty_layer"] == true {
+            "empty"
+        } else {
+            "layer"
         };
-        (text, key("comment"), key("empty_layer"))
-    })
-    .collect()
+        format!("{number} {layer} {} {}", entry["comment"], comparable(text))
+    };
+    entries.iter().enumerate().skip(BASE_HISTORY).map(line).collect()
+}
+
+/// What the texts of 2020 and of today have in common: ports were printed as a map, healthchecks by other rules, and
+/// flags of COPY and ADD not at all.
+fn comparable(text: &str) -> String {
+    let (keyword, rest) = text.split_once(' ').expect("a keyword");
+    match keyword {
+        "EXPOSE" => text.replace("map[", "[").replace(":{}", ""),
+        "HEALTHCHECK" => keyword.to_owned(),
+        "COPY" | "ADD" => {
+            let words = rest.split(' ').filter(|word| !word.starts_with("--"));
+            [keyword].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+        }
+        _ => text.to_owned(),
+    }
 }
