@@ -67,9 +67,11 @@ impl Dockerd {
         output.status.success()
     }
 
-    /// The version of the daemon, which is that of its BuildKit as well.
-    pub(crate) fn version(&self) -> String {
-        self.docker(&["version", "--format", "{{.Server.Version}}"])
+    /// Prints which builder it is: the version of the daemon is that of its BuildKit.
+    #[expect(clippy::print_stdout, reason = "the report of a run names its oracle")]
+    pub(crate) fn name_the_builder(&self) {
+        let version = self.docker(&["version", "--format", "{{.Server.Version}}"]);
+        println!("the builder is BuildKit of Docker {version}");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -24,6 +24,8 @@ const DOCKERFILES: &[(&str, &str)] = &[
     ("configuration", CONFIGURATION),
     ("resets", RESETS),
     ("transfers", TRANSFERS),
+    ("privileges", PRIVILEGES),
+    ("replacements", REPLACEMENTS),
 ];
 
 const MIXED: &str = r#"
@@ -120,6 +122,33 @@ STOPSIGNAL SIGRTMIN+3
 CMD []
 "#;
 
+/// What the kernel takes away, and keeps, when files with special bits and capabilities change.
+const PRIVILEGES: &str = r#"
+RUN cp -a /usr/local/bin/listen /usr/local/bin/copied && cp /usr/local/bin/setuid /usr/local/bin/copied-too
+RUN chmod 700 /usr/local/bin/listen
+RUN mv /usr/local/bin/listen /usr/local/bin/moved
+RUN chown app /usr/local/bin/moved
+RUN mkdir /opt/set-gid && chgrp app /opt/set-gid && chmod 2775 /opt/set-gid
+RUN mkdir /opt/set-gid/inherits && touch /opt/set-gid/file && chown app /opt/set-gid
+RUN chmod a=rX,u+w,+s /usr/local/bin/setuid && echo x >> /usr/local/bin/setuid
+RUN touch /opt/x && chmod 6755 /opt/x && chown app /opt/x && touch /opt/y && chmod 2644 /opt/y && chown app /opt/y
+RUN chown -h app /srv/long-link && chmod -R u+rwX,go= /srv
+"#;
+
+/// Names that become another kind of file, and trees that go.
+const REPLACEMENTS: &str = r#"
+RUN rm -rf /opt/links && ln -s owned /opt/links
+RUN rm /data && mkdir /data && touch /data/file
+RUN rm -r /var/cache && echo file > /var/cache
+RUN mv /opt/owned /opt/links-elsewhere && mkdir /opt/owned
+RUN : > /etc/os-release && rm /var/run && mkdir /var/run && touch /var/run/x
+RUN cp -r /srv /srv-too && rm -rf /srv
+RUN cp /etc/passwd /tmp && mv /etc/group /tmp/kept
+RUN for name in a b c; do mkdir -p "/made/$name" && echo "$name" > "/made/$name/name"; done
+RUN [ -d /made/a ] && chmod -R 0700 /made || exit 1
+RUN cat /made/a/name /made/b/name > /made/both; test -s /made/both && rm -r /made/[ab]
+"#;
+
 const TRANSFERS: &str = r#"
 COPY one /tmp/
 COPY --chown=app:app one directory/two /data/new/
@@ -158,7 +187,7 @@ fn the_engine_agrees() {
     let registry = Registry::start();
     upload_layout(&home.join("base"), "1", registry.host(), "base", "1", None);
     let engine = Dockerd::start();
-    println!("the builder is BuildKit of Docker {}", engine.version());
+    engine.name_the_builder();
 
     an_archive_is_loaded_and_runs(&home, &engine, &layout);
     a_pull_finds_the_same_digest(&home, &engine, registry.host());
@@ -268,9 +297,11 @@ fn image(host: &str, repository: &str) -> Value {
 /// A line for each key that is compared and has a value: the engine leaves empty ones of the base out, onlay keeps them.
 fn configuration(image: &Value) -> Vec<String> {
     let value = |key: &&str| image["config"].get(*key).filter(|value| !is_empty(value));
+    let author = format!("author: {}", image["author"]);
     COMPARED
         .iter()
         .filter_map(|key| Some(format!("{key}: {}", value(key)?)))
+        .chain([author])
         .collect()
 }
 
