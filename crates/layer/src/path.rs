@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Names are bytes, as in a tar; the root is the path of no names. A path of this type names a place, it does not say
 /// whether symbolic links were followed: [`Tree::resolve`](crate::Tree::resolve) makes paths for which they were.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Box<[u8]>")]
 pub struct ImagePath(Box<[u8]>);
 
 /// The longest path that is accepted, in bytes: Linux's `PATH_MAX`.
@@ -64,14 +64,9 @@ impl ImagePath {
     /// # Errors
     /// `name` is not a plain name, or the path gets too long.
     pub fn join(&self, name: &[u8]) -> Result<Self, PathError> {
-        if matches!(name, b"" | b"." | b"..") || name.contains(&0) || name.contains(&b'/') {
-            return Err(PathError::NotAName { name: lossy(name) });
-        }
         let separator: &[u8] = if self.is_root() { b"" } else { b"/" };
         let path = [&self.0, separator, name].concat();
-        if name.len() > MAX_NAME_LENGTH || path.len() > MAX_LENGTH {
-            return Err(PathError::TooLong { name: lossy(name) });
-        }
+        check(name, path.len())?;
         Ok(Self(path.into()))
     }
 
@@ -147,6 +142,19 @@ impl ImagePath {
     }
 }
 
+/// Takes a path as [`ImagePath::as_bytes`] gives it. A cache may hold anything, so what is decoded is checked.
+impl TryFrom<Box<[u8]>> for ImagePath {
+    type Error = PathError;
+
+    fn try_from(path: Box<[u8]>) -> Result<Self, PathError> {
+        if !path.is_empty() {
+            path.split(|byte| *byte == b'/')
+                .try_for_each(|name| check(name, path.len()))?;
+        }
+        Ok(Self(path))
+    }
+}
+
 impl fmt::Display for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", self.0.as_bstr())
@@ -157,6 +165,17 @@ impl fmt::Debug for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Checks a name in a path of so many bytes.
+fn check(name: &[u8], path_length: usize) -> Result<(), PathError> {
+    if matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
+        return Err(PathError::NotAName { name: lossy(name) });
+    }
+    if name.len() > MAX_NAME_LENGTH || path_length > MAX_LENGTH {
+        return Err(PathError::TooLong { name: lossy(name) });
+    }
+    Ok(())
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -219,6 +238,19 @@ mod tests {
         let long = "a".repeat(256);
         for name in ["/a", "../a", "a/../b", "a/..", "a\0b", long.as_str()] {
             assert!(ImagePath::from_member(name.as_bytes()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_paths_as_they_are_encoded_decode() {
+        for name in ["", "a", "a/b", "é"] {
+            let encoded = postcard::to_stdvec(&path(name)).unwrap();
+            assert_eq!(postcard::from_bytes::<ImagePath>(&encoded), Ok(path(name)));
+        }
+        let (long, deep) = ("a".repeat(256), "a/".repeat(2048) + "b");
+        for name in ["/", "/a", "a/", "a//b", ".", "..", "a/../b", "a\0", &long, &deep] {
+            let encoded = postcard::to_stdvec(name.as_bytes()).unwrap();
+            assert!(postcard::from_bytes::<ImagePath>(&encoded).is_err(), "{name}");
         }
     }
 
