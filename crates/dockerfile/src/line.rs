@@ -22,10 +22,11 @@ pub(crate) struct LogicalLine {
     pieces: Vec<Piece>,
 }
 
-/// A part of a joined text that is contiguous in the source.
+/// A part of a joined text that is contiguous in the source. What stands in for bytes that are not UTF-8 is a part of
+/// its own, longer than they are.
 struct Piece {
     text_start: usize,
-    source_start: usize,
+    source: Range<usize>,
 }
 
 /// Reads a source from its first to its last line.
@@ -59,20 +60,44 @@ impl LogicalLine {
 
     /// Translates a range of the text into the source.
     pub(crate) fn span_of(&self, range: Range<usize>) -> Span {
-        let start = self.offset_of(range.start);
+        let start = self.offset_of(range.start, range.start);
         if range.is_empty() {
             return Span::new(start, start);
         }
         // The end is one past the last byte, which may stand in an earlier piece than the byte after it.
-        Span::new(start, self.offset_of(range.end - 1) + 1)
+        Span::new(start, self.offset_of(range.end, range.end - 1))
     }
 
-    fn offset_of(&self, position: usize) -> usize {
-        let after = self.pieces.partition_point(|piece| piece.text_start <= position);
+    /// Translates a position within or at the end of the piece that holds a byte of the text.
+    fn offset_of(&self, position: usize, byte: usize) -> usize {
+        let after = self.pieces.partition_point(|piece| piece.text_start <= byte);
         let piece = self.pieces.get(after.saturating_sub(1));
-        piece.map_or(self.span.start, |piece| {
-            piece.source_start + position - piece.text_start
+        piece.map_or(self.span.start, |Piece { text_start, source }| {
+            (source.start + position - text_start).min(source.end)
         })
+    }
+
+    /// Adds a part of the source, with a mark in place of what is not UTF-8.
+    fn push(&mut self, bytes: &[u8], source_start: usize) {
+        let mut start = source_start;
+        let mut piece = |line: &mut Self, text: &str, length: usize| {
+            line.pieces.push(Piece {
+                text_start: line.text.len(),
+                source: start..start + length,
+            });
+            line.text.push_str(text);
+            start += length;
+        };
+        // An empty part is one too: what is behind it in the text stands there.
+        if bytes.is_empty() {
+            piece(self, "", 0);
+        }
+        for chunk in bytes.utf8_chunks() {
+            piece(self, chunk.valid(), chunk.valid().len());
+            if !chunk.invalid().is_empty() {
+                piece(self, "\u{fffd}", chunk.invalid().len());
+            }
+        }
     }
 }
 
@@ -178,23 +203,16 @@ impl LineReader {
     fn append(&self, line: &mut LogicalLine, content: Range<usize>, report: &mut Report) -> bool {
         let bytes = self.source.slice(content.clone());
         let continued = strip_continuation(bytes, self.escape);
-        let kept = content.start..content.start + continued.unwrap_or(bytes).len();
-        line.pieces.push(Piece {
-            text_start: line.text.len(),
-            source_start: content.start,
-        });
+        let kept = continued.unwrap_or(bytes);
+        check_utf8(content.start, kept, report);
+        line.push(kept, content.start);
         line.span.end = content.end;
-        line.text.push_str(&self.utf8(kept, report));
         continued.is_some()
     }
 
     fn utf8(&self, range: Range<usize>, report: &mut Report) -> String {
         let bytes = self.source.slice(range.clone());
-        if let Err(error) = std::str::from_utf8(bytes) {
-            let start = range.start + error.valid_up_to();
-            let length = error.error_len().unwrap_or(range.end - start);
-            report.error(Span::new(start, start + length), "text that is not valid UTF-8");
-        }
+        check_utf8(range.start, bytes, report);
         String::from_utf8_lossy(bytes).into_owned()
     }
 
@@ -215,6 +233,15 @@ impl LineReader {
             content: start..self.position - ending,
             whole: start..self.position,
         })
+    }
+}
+
+fn check_utf8(start: usize, bytes: &[u8], report: &mut Report) {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let valid = error.valid_up_to();
+        let length = error.error_len().unwrap_or(bytes.len() - valid);
+        let span = Span::new(start + valid, start + valid + length);
+        report.error(span, "text that is not valid UTF-8");
     }
 }
 
@@ -290,6 +317,21 @@ mod tests {
         assert_eq!(line.span_of(8..11), Span::new(16, 19));
         assert_eq!(line.span_of(0..11), Span::new(2, 19));
         assert_eq!(line.span_of(11..11), Span::new(19, 19));
+    }
+
+    #[test]
+    fn positions_behind_what_is_not_utf8_lead_back_to_the_source() {
+        let text = b"COPY \xff \\\n\xe2\x82 <<E".to_vec();
+        let source = Arc::new(SourceFile::new("Dockerfile", text));
+        let mut report = Report::new(Arc::clone(&source));
+        let line = LineReader::new(source, Escape::Backslash, 0)
+            .next_line(&mut report)
+            .unwrap();
+        assert_eq!(line.text, "COPY \u{fffd} \u{fffd} <<E");
+        assert_eq!(line.span_of(5..8), Span::new(5, 6));
+        assert_eq!(line.span_of(8..12), Span::new(6, 11));
+        assert_eq!(line.span_of(13..16), Span::new(12, 15));
+        assert_eq!(line.span_of(16..16), Span::new(15, 15));
     }
 
     #[test]
