@@ -168,7 +168,7 @@ pub(crate) fn parse(report: &mut Report) -> (Directives, usize) {
     let mut end = 0;
     for number in 1.. {
         let Some(line) = line(&source, number) else { break };
-        if number == 1 && !line.indented && line.text.starts_with("#!") {
+        if number == 1 && !line.indented && line.text.value.starts_with("#!") {
             after_shebang = true;
             continue;
         }
@@ -178,15 +178,14 @@ pub(crate) fn parse(report: &mut Report) -> (Directives, usize) {
         if !reader.accept(&line, &directive, after_shebang) {
             break;
         }
-        end = line.start + line.text.len();
+        end = line.text.span.end;
     }
     (reader.directives, end)
 }
 
-/// A line of the source and the offset of its first byte.
+/// A line of the source without its indentation and ending.
 struct Line {
-    text: String,
-    start: usize,
+    text: Spanned<String>,
     indented: bool,
 }
 
@@ -204,7 +203,8 @@ struct Reader<'a> {
 
 impl Directive {
     fn parse(line: &Line) -> Option<Self> {
-        let body = line.text.strip_prefix('#')?.trim_start();
+        let text = &line.text.value;
+        let body = text.strip_prefix('#')?.trim_start();
         let (key, value) = body.split_once('=')?;
         let (key, value) = (key.trim_ascii_end(), value.trim_ascii());
         let is_word = key.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -212,8 +212,8 @@ impl Directive {
         if !is_word || value.is_empty() {
             return None;
         }
-        let start = line.start + line.text.rfind(value)?;
-        let value = Spanned::new(value.to_owned(), Span::new(start, start + value.len()));
+        let start = text.rfind(value)?;
+        let value = Spanned::new(value.to_owned(), line.text.part(start..start + value.len()));
         Some(Self {
             key: key.to_ascii_lowercase(),
             value,
@@ -228,9 +228,8 @@ impl Reader<'_> {
             return false;
         }
         if self.seen.contains(&directive.key) {
-            let span = Span::new(line.start, line.start + line.text.len());
             self.report.error(
-                span,
+                line.text.span,
                 format!("only one `{}` parser directive can be used", directive.key),
             );
             return true;
@@ -260,7 +259,7 @@ impl Reader<'_> {
 
     fn syntax(&mut self, value: &Spanned<String>) {
         let image = value.value.split(' ').next().unwrap_or_default();
-        let span = Span::new(value.span.start, value.span.start + image.len());
+        let span = value.part(0..image.len());
         if is_dockerfile_frontend(image) {
             self.directives.syntax = Some(Spanned::new(image.to_owned(), span));
             return;
@@ -286,27 +285,19 @@ impl Reader<'_> {
 }
 
 fn line(source: &SourceFile, number: usize) -> Option<Line> {
-    let text = source.text();
-    let start = match number {
-        1 => source.byte_order_mark(),
-        _ => {
-            text.iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b'\n')
-                .nth(number - 2)?
-                .0
-                + 1
-        }
-    };
-    if start >= text.len() {
-        return None;
-    }
+    let start = source.offset_of_line(number);
+    let line = source.slice(start..source.offset_of_line(number + 1));
+    let ending = line
+        .iter()
+        .rev()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    let end = start + line.len() - ending;
     let raw = source.line(number);
     let trimmed = raw.trim_start();
     let indentation = raw.len() - trimmed.len();
-    Some(Line {
-        text: trimmed.to_owned(),
-        start: start + indentation,
+    (!line.is_empty()).then(|| Line {
+        text: Spanned::new(trimmed.to_owned(), Span::new(start + indentation, end)),
         indented: indentation > 0,
     })
 }

@@ -236,3 +236,10 @@ fn deep_and_long_texts_are_harmless() {
     exercise(format!("FROM a\n{}", "ONBUILD ".repeat(100_000)).into_bytes());
     exercise(format!("FROM a\nENV A='{}'", "x".repeat(1_000_000)).into_bytes());
 }
+
+#[test]
+fn spans_of_what_is_not_utf8_lie_within_the_text() {
+    exercise(b"# syntax=\xf9example.com/other\nFROM a".to_vec());
+    exercise(b"# escape=\xff\xff\xff\xff`\nFROM a".to_vec());
+    exercise(b"FROM a\nCOPY <<E\xac\xb9\xb0\xad".to_vec());
+}
