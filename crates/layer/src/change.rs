@@ -352,6 +352,15 @@ mod tests {
     }
 
     #[test]
+    fn links_to_two_names_of_a_base_file_are_two_files() {
+        let linked = after(|edit| {
+            edit.link(&path("a"), &path("to-a")).unwrap();
+            edit.link(&path("b"), &path("to-b")).unwrap();
+        });
+        assert_eq!(linked, ["f 755 0:0 to-a (1 bytes)", "f 755 0:0 to-b (1 bytes)"]);
+    }
+
+    #[test]
     fn names_linked_in_one_edit_change_together() {
         let linked = after(|edit| {
             edit.put(&path("etc/one"), file("1")).unwrap();

@@ -51,12 +51,17 @@ impl Edit {
     /// # Errors
     /// `existing` is missing or a directory, or the new parent is not there.
     pub fn link(&mut self, existing: &ImagePath, new: &ImagePath) -> Result<(), EditError> {
-        let node = self.node(existing)?;
+        let mut node = self.node(existing)?;
         if node.is_directory() {
             return Err(EditError::IsADirectory(existing.clone()));
         }
         if existing == new {
             return Ok(());
+        }
+        if !self.linked.iter().any(|names| names.contains(existing)) {
+            // A file of the base becomes one of this edit, so that its other names there are no names of this one.
+            node = Arc::new(Node::clone(&node));
+            self.set(existing, Slot::Present(node.clone()))?;
         }
         self.forget(new);
         self.set(new, Slot::Present(node))?;
