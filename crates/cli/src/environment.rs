@@ -16,6 +16,18 @@ pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// Docker's `config.json` itself.
 pub(crate) const DOCKER_AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+/// A file of certificates that are trusted.
+pub(crate) const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Directories of them, apart by colons.
+pub(crate) const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+/// The proxy for plain HTTP, in either case.
+pub(crate) const HTTP_PROXY: &str = "HTTP_PROXY";
+/// The proxy for TLS, in either case.
+pub(crate) const HTTPS_PROXY: &str = "HTTPS_PROXY";
+/// The proxy for what has none of its own, in either case.
+pub(crate) const ALL_PROXY: &str = "ALL_PROXY";
+/// What is spoken to without a proxy, in either case.
+pub(crate) const NO_PROXY: &str = "NO_PROXY";
 
 /// Reads a variable; unset, empty and not UTF-8 are all none.
 pub(crate) fn text(name: &str) -> Option<String> {
@@ -54,4 +66,16 @@ pub(crate) fn temporary_directory() -> Option<PathBuf> {
 pub(crate) fn docker_config() -> Option<PathBuf> {
     let directory = path(DOCKER_CONFIG).or_else(|| Some(path("HOME")?.join(".docker")))?;
     Some(directory.join("config.json"))
+}
+
+/// Reads one of the variables for proxies: the lower-case name counts before the upper-case one.
+pub(crate) fn proxy_text(name: &str) -> Option<String> {
+    // Under CGI, `HTTP_PROXY` is a header that anybody may send (CVE-2016-5385).
+    let is_forgeable = name == HTTP_PROXY && std::env::var_os("REQUEST_METHOD").is_some();
+    text(&name.to_ascii_lowercase()).or_else(|| text(name).filter(|_| !is_forgeable))
+}
+
+/// Where the user's configuration files are: `XDG_CONFIG_HOME`, else `HOME/.config`.
+pub(crate) fn config_home() -> Option<PathBuf> {
+    path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))
 }

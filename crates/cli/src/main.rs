@@ -15,6 +15,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod load;
+mod network;
 mod options;
 mod output;
 mod progress;

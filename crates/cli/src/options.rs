@@ -1,6 +1,8 @@
 //! Options that commands share.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use onlay_oci::{Platform, ReferenceError};
@@ -130,9 +132,34 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "HOST=URL")]
     pub registry_endpoint: Vec<String>,
 
+    /// Trust the authorities in this PEM file too, for every host; may be given several times. SSL_CERT_FILE and
+    /// SSL_CERT_DIR do the same; certs.d/HOST of docker and containers is for one host
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Vec<PathBuf>,
+
+    /// How long a connection may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub connect_timeout: Duration,
+
+    /// How long an answer may take to begin; what makes a registry compute has more
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub answer_timeout: Duration,
+
+    /// How long a transfer may stand still before it is taken up again
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub idle_timeout: Duration,
+
     /// Create repositories that are missing in Amazon ECR
     #[arg(long)]
     pub ecr_create_repository: bool,
+}
+
+/// A time that something may take: whole seconds, and at least one.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: NonZeroU32 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds, at least 1".to_owned())?;
+    Ok(Duration::from_secs(seconds.get().into()))
 }
 
 /// How the work is done and shown; none of it changes the result.

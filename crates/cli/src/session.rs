@@ -8,6 +8,7 @@ use onlay_store::Cache;
 use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
+use crate::network;
 use crate::options::{RegistryOptions, WorkOptions};
 
 /// The registries and the cache of one run.
@@ -27,7 +28,12 @@ impl Session {
             endpoints: endpoints(&registry.registry_endpoint)?,
             keychain: keychain()?,
             extensions: vec![Arc::new(EcrOnDemand::new(registry.ecr_create_repository))],
-            ..ClientOptions::default()
+            proxies: network::proxies()?,
+            authorities: network::authorities(&registry.ca_file)?,
+            hosts: network::hosts()?,
+            connect_timeout: registry.connect_timeout,
+            answer_timeout: registry.answer_timeout,
+            idle_timeout: registry.idle_timeout,
         };
         let client = Client::new(options)?;
         let cache = match work.cache_dir.clone().or_else(environment::cache_directory) {
@@ -79,7 +85,7 @@ fn keychain() -> anyhow::Result<Keychain> {
     Ok(keychain)
 }
 
-fn is_absent(error: &std::io::Error) -> bool {
+pub(crate) fn is_absent(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory

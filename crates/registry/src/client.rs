@@ -7,9 +7,13 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::auth::AuthState;
+use crate::connections::Connections;
 use crate::gate::Gate;
-use crate::origin::{GuardedResolver, default_endpoint};
-use crate::{Counters, Extension, Keychain, RegistryError, RepositoryClient};
+use crate::origin::default_endpoint;
+use crate::{
+    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, ProxyOptions, RegistryError,
+    RepositoryClient,
+};
 
 /// How registries are reached.
 #[derive(Clone, Debug)]
@@ -24,6 +28,16 @@ pub struct ClientOptions {
     pub keychain: Keychain,
     /// Particular registries; the first that matches counts, where the keychain has no credential.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Proxies. Nothing is taken from the environment.
+    pub proxies: ProxyOptions,
+    /// Authorities that are trusted for every host, beside the public ones.
+    pub authorities: Authorities,
+    /// Hosts that are spoken to in their own way, by host, and port where it is not the usual one.
+    pub hosts: BTreeMap<String, HostOptions>,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long an answer may take to begin, where the registry only has to look something up.
+    pub answer_timeout: Duration,
     /// How long a transfer may stand still before it counts as cut.
     pub idle_timeout: Duration,
 }
@@ -36,13 +50,15 @@ impl Default for ClientOptions {
             endpoints: BTreeMap::new(),
             keychain: Keychain::default(),
             extensions: Vec::new(),
+            proxies: ProxyOptions::default(),
+            authorities: Authorities::default(),
+            hosts: BTreeMap::new(),
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30),
         }
     }
 }
-
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Registries, and what is shared between all who speak to them. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -52,7 +68,7 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    http: reqwest::Client,
+    connections: Connections,
     options: ClientOptions,
     counters: Counters,
     registries: Lock<BTreeMap<Registry, Arc<RegistryState>>>,
@@ -69,19 +85,12 @@ impl Client {
     /// Sets up connections; nothing is sent yet.
     ///
     /// # Errors
-    /// The TLS library could not be set up.
-    pub fn new(options: ClientOptions) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_configuration())
-            .user_agent(concat!("onlay/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            // Redirects are followed here, where credentials can be kept back.
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(GuardedResolver)
-            .build()?;
+    /// A certificate does not fit its key, or a library could not be set up.
+    pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
+        let connections = Connections::new(&options)?;
         let registries = Lock::default();
         let shared = Shared {
-            http,
+            connections,
             options,
             counters: Counters::default(),
             registries,
@@ -101,8 +110,8 @@ impl Client {
         &self.shared.counters
     }
 
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.shared.http
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
     }
 
     pub(crate) fn options(&self) -> &ClientOptions {
@@ -145,23 +154,4 @@ impl Client {
             source,
         })
     }
-}
-
-/// rustls with ring: one TLS implementation for all of onlay, and the roots embedded, so that it works where no
-/// certificates are installed.
-fn tls_configuration() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let mut configuration = match builder.with_safe_default_protocol_versions() {
-        Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
-        // ring has the default protocol versions.
-        Err(_) => rustls::ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    };
-    configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    configuration
 }

@@ -8,7 +8,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::retry::{ATTEMPTS, pause};
-use crate::transport::{Body, LONG_PATIENCE, PATIENCE, Request, Transport, expect, place};
+use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
 use crate::{BlobStream, Client, RegistryError};
 
 /// One repository of a registry. Cloning gives another handle.
@@ -256,7 +256,7 @@ impl RepositoryClient {
             headers: HeaderMap::new(),
             body: Body::Empty,
             scope: self.scope(action),
-            patience: PATIENCE,
+            patience: self.client.options().answer_timeout,
             retries: true,
         })
     }

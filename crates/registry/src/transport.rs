@@ -14,7 +14,7 @@ use crate::error::words;
 use crate::origin::{Origin, is_forbidden};
 use crate::outgoing::{Outgoing, Watch};
 use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, is_retryable, pause, retry_after};
-use crate::{BlobBody, Client, Credential, RegistryError, Secret};
+use crate::{BlobBody, Client, Credential, RegistryError, Secret, tls};
 
 /// A request that can be repeated.
 #[derive(Clone)]
@@ -38,10 +38,10 @@ pub(crate) enum Body {
     Stream { body: BlobBody, size: u64 },
 }
 
-/// How long headers may take where the registry only has to look something up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the rest of an error's or token's answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long they may take where it has to digest what was sent; registries take minutes for large blobs.
+/// How long headers may take where the registry has to digest what was sent; registries take minutes for large blobs.
 pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// How often one request gets other credentials: those that another request has got, new ones for all, and its own.
@@ -79,7 +79,7 @@ impl Transport<'_> {
             let authorization = renewed.take().filter(|_| at_home).or(known);
             let response = match self.send_once(&request, authorization).await {
                 Ok(response) => response,
-                Err(error) if request.retries && attempt < ATTEMPTS => {
+                Err(error) if request.retries && attempt < ATTEMPTS && !error.is_final() => {
                     drop(error);
                     tokio::time::sleep(pause(attempt)).await;
                     continue;
@@ -149,7 +149,8 @@ impl Transport<'_> {
         let mut watch = None;
         let mut builder = self
             .client
-            .http()
+            .connections()
+            .to(&request.url)
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone());
         if let Some(authorization) = authorization {
@@ -312,7 +313,7 @@ impl Transport<'_> {
                 place: place(&endpoint),
                 target: realm.split('?').next().unwrap_or_default().to_owned(),
             })?;
-        let request = match self.credential(auth, false).await? {
+        let mut request = match self.credential(auth, false).await? {
             Some(Credential::RegistryToken(token)) => return Ok(bearer(&token)),
             Some(Credential::IdentityToken(token)) => exchange(&realm, service, scope, &token),
             credential => {
@@ -328,6 +329,7 @@ impl Transport<'_> {
                 )
             }
         };
+        request.patience = self.client.options().answer_timeout;
         let mut attempt = 0;
         let response = loop {
             attempt += 1;
@@ -339,7 +341,9 @@ impl Transport<'_> {
                     tokio::time::sleep(wait).await;
                 }
                 Ok(response) => break response,
-                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+                Err(error) if attempt < ATTEMPTS && !error.is_final() => {
+                    tokio::time::sleep(pause(attempt)).await
+                }
                 Err(fault) => return Err(fault.into_error(&request, attempt)),
             }
         };
@@ -449,6 +453,14 @@ enum Fault {
 }
 
 impl Fault {
+    /// Tells whether the same would happen again: the two do not agree on TLS.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Transport(error) => tls::is_refusal(error),
+            Self::Timeout(_) | Self::Body(_) => false,
+        }
+    }
+
     fn into_error(self, request: &Request, attempts: u32) -> RegistryError {
         let (method, place) = (request.method.clone(), place(&request.url));
         match self {
