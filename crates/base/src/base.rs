@@ -32,7 +32,7 @@ impl Base {
         };
         let (source, document) = match location {
             Location::Registry(reference) => {
-                let repository = client.repository(reference.registry(), reference.repository());
+                let repository = client.source(reference).map_err(|error| failed(error.into()))?;
                 let (document, _) = repository
                     .pull_manifest(&reference.identifier())
                     .await

@@ -21,17 +21,20 @@ impl BlobStream {
         repository: RepositoryClient,
         descriptor: Descriptor,
     ) -> Result<Self, RegistryError> {
+        let mut readers = repository.readers(false).into_iter();
+        let repository = readers.next().unwrap_or(repository);
         let mut transfer = Transfer {
             digester: Some(Digester::new(descriptor.digest.algorithm())),
             place: place(&repository.url(&format!("blobs/{}", descriptor.digest))?),
             repository,
+            others: readers,
             descriptor,
             received: 0,
             skip: 0,
             attempts: 1,
             pieces: None,
         };
-        transfer.request().await?;
+        transfer.start().await?;
         let pieces = stream::unfold(Some(transfer), |transfer| async move {
             let mut transfer = transfer?;
             match transfer.next().await {
@@ -55,6 +58,8 @@ impl Stream for BlobStream {
 /// A download, over as many connections as it takes.
 struct Transfer {
     repository: RepositoryClient,
+    /// What is asked when that one fails; the bytes are the same wherever they come from.
+    others: std::vec::IntoIter<RepositoryClient>,
     descriptor: Descriptor,
     place: String,
     /// Taken when the end was verified.
@@ -121,15 +126,38 @@ impl Transfer {
     async fn resume(&mut self) -> Result<(), RegistryError> {
         self.attempts += 1;
         if self.attempts >= ATTEMPTS {
-            return Err(RegistryError::Interrupted {
+            let interrupted = RegistryError::Interrupted {
                 place: self.place.clone(),
                 received: self.received,
                 expected: self.descriptor.size,
                 attempts: self.attempts,
-            });
+            };
+            self.move_on(interrupted)?;
         }
         tokio::time::sleep(pause(self.attempts)).await;
-        self.request().await
+        self.start().await
+    }
+
+    /// Asks for what is missing, at the next place if this one fails.
+    async fn start(&mut self) -> Result<(), RegistryError> {
+        while let Err(error) = self.request().await {
+            self.move_on(error)?;
+        }
+        Ok(())
+    }
+
+    /// Turns to the next place after an error, if it is one that another place need not have.
+    fn move_on(&mut self, error: RegistryError) -> Result<(), RegistryError> {
+        if !self.repository.leaves_to_next(&error) {
+            return Err(error);
+        }
+        let Some(next) = self.others.next() else {
+            return Err(error);
+        };
+        self.place = place(&next.url(&format!("blobs/{}", self.descriptor.digest))?);
+        self.repository = next;
+        self.attempts = 0;
+        Ok(())
     }
 
     async fn request(&mut self) -> Result<(), RegistryError> {

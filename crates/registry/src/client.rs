@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onlay_oci::{Registry, Repository};
+use onlay_oci::{Reference, Registry, Repository};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -11,8 +11,8 @@ use crate::connections::Connections;
 use crate::gate::Gate;
 use crate::origin::default_endpoint;
 use crate::{
-    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, ProxyOptions, RegistryError,
-    RepositoryClient,
+    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, ProxyOptions,
+    RegistryError, RepositoryClient,
 };
 
 /// How registries are reached.
@@ -28,6 +28,8 @@ pub struct ClientOptions {
     pub keychain: Keychain,
     /// Particular registries; the first that matches counts, where the keychain has no credential.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Where images are read from instead of their own registries.
+    pub mirrors: Mirrors,
     /// Proxies. Nothing is taken from the environment.
     pub proxies: ProxyOptions,
     /// Authorities that are trusted for every host, beside the public ones.
@@ -50,6 +52,7 @@ impl Default for ClientOptions {
             endpoints: BTreeMap::new(),
             keychain: Keychain::default(),
             extensions: Vec::new(),
+            mirrors: Mirrors::default(),
             proxies: ProxyOptions::default(),
             authorities: Authorities::default(),
             hosts: BTreeMap::new(),
@@ -72,6 +75,8 @@ struct Shared {
     options: ClientOptions,
     counters: Counters,
     registries: Lock<BTreeMap<Registry, Arc<RegistryState>>>,
+    /// Mirrors that could not be reached, by the root of their API; they are not waited for again.
+    unreachable: Lock<BTreeSet<Url>>,
 }
 
 /// What is known of one registry.
@@ -94,6 +99,7 @@ impl Client {
             options,
             counters: Counters::default(),
             registries,
+            unreachable: Lock::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -103,6 +109,22 @@ impl Client {
     /// Gives a handle to one repository; nothing is sent yet.
     pub fn repository(&self, registry: &Registry, repository: &Repository) -> RepositoryClient {
         RepositoryClient::new(self.clone(), registry.clone(), repository.clone())
+    }
+
+    /// Gives a handle to an image's repository that reads from its mirrors first; nothing is sent yet. What is written
+    /// goes to the repository itself.
+    ///
+    /// # Errors
+    /// A file about mirrors forbids to read it.
+    pub fn source(&self, reference: &Reference) -> Result<RepositoryClient, RegistryError> {
+        let sources = self.options().mirrors.sources(reference);
+        let sources = sources.map_err(|file| RegistryError::Blocked {
+            name: reference.to_string(),
+            file,
+        })?;
+        Ok(self
+            .repository(reference.registry(), reference.repository())
+            .with_sources(sources))
     }
 
     /// What went over the network so far.
@@ -140,6 +162,21 @@ impl Client {
             .entry(registry.clone())
             .or_insert_with(|| Arc::new(fresh()))
             .clone()
+    }
+
+    /// Remembers that nobody answers there.
+    pub(crate) fn give_up(&self, api: Url) {
+        self.unreachable().insert(api);
+    }
+
+    /// Tells whether nobody answered there before.
+    pub(crate) fn is_given_up(&self, api: &Url) -> bool {
+        self.unreachable().contains(api)
+    }
+
+    fn unreachable(&self) -> MutexGuard<'_, BTreeSet<Url>> {
+        let unreachable = self.shared.unreachable.lock();
+        unreachable.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn endpoint(&self, registry: &Registry) -> Result<Url, RegistryError> {

@@ -33,13 +33,10 @@ pub enum ClientError {
 impl Connections {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, ClientError> {
         let own = |(host, own): (&String, &HostOptions)| Ok((host.clone(), pool(options, host, own)?));
+        let hosts = options.mirrors.hosts(&options.hosts);
         Ok(Self {
             general: pool(options, "*", &HostOptions::default())?,
-            hosts: options
-                .hosts
-                .iter()
-                .map(own)
-                .collect::<Result<_, ClientError>>()?,
+            hosts: hosts.iter().map(own).collect::<Result<_, ClientError>>()?,
         })
     }
 

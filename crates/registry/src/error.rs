@@ -161,6 +161,14 @@ pub enum RegistryError {
         /// What happened.
         source: ExtensionError,
     },
+    /// A file about mirrors forbids to read it.
+    #[error("`{name}` is blocked by `{file}`")]
+    Blocked {
+        /// The image.
+        name: String,
+        /// The file.
+        file: String,
+    },
     /// The registry's name does not make an address.
     #[error("`{registry}` is not an address")]
     Address {
@@ -195,6 +203,30 @@ impl RegistryError {
             StatusCode::RANGE_NOT_SATISFIABLE,
         ];
         matches!(self, Self::Status { status, .. } if refusals.contains(status))
+    }
+
+    /// Tells whether another place may have what this one did not give. One that lies is not passed over: somebody should
+    /// know of it.
+    pub(crate) fn is_for_others(&self) -> bool {
+        match self {
+            Self::Status { .. }
+            | Self::Transport { .. }
+            | Self::Timeout { .. }
+            | Self::ComeBackLater { .. }
+            | Self::Interrupted { .. }
+            | Self::Redirects { .. }
+            | Self::Answer { .. }
+            | Self::Extension { .. } => true,
+            Self::Mismatch { .. }
+            | Self::Length { .. }
+            | Self::TooLarge { .. }
+            | Self::Document { .. }
+            | Self::Forbidden { .. }
+            | Self::Body { .. }
+            | Self::Keychain { .. }
+            | Self::Blocked { .. }
+            | Self::Address { .. } => false,
+        }
     }
 
     /// Tells whether the registry wants other credentials, or more rights.

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use onlay_oci::{
@@ -7,6 +10,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderVal
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::mirrors::{Source, Sources};
 use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
 use crate::{BlobStream, Client, RegistryError};
@@ -17,6 +21,24 @@ pub struct RepositoryClient {
     client: Client,
     registry: Registry,
     repository: Repository,
+    /// What is different about it, where it stands in for another.
+    mirror: Option<Arc<Mirror>>,
+    /// What is asked first, in order, where something is read.
+    sources: Arc<[Self]>,
+    /// Whether this repository itself is asked at the end.
+    ends_at_home: bool,
+    /// Whether there is no other place to ask.
+    is_last: bool,
+}
+
+/// What is different about a repository that stands in for another.
+#[derive(Debug)]
+struct Mirror {
+    api: Option<Url>,
+    namespace: Option<String>,
+    resolves_tags: bool,
+    /// Whether it has failed this image; another question would most likely be asked in vain too.
+    has_failed: AtomicBool,
 }
 
 /// What a request is allowed to do.
@@ -35,7 +57,74 @@ impl RepositoryClient {
             client,
             registry,
             repository,
+            mirror: None,
+            sources: Arc::new([]),
+            ends_at_home: true,
+            is_last: true,
         }
+    }
+
+    /// Reads from these places.
+    pub(crate) fn with_sources(self, sources: Sources) -> Self {
+        let ends_at_home = sources.ends_at_home;
+        let mirror = |source: Source| Self {
+            mirror: Some(Arc::new(Mirror {
+                api: source.api,
+                namespace: source.namespace,
+                resolves_tags: source.resolves_tags,
+                has_failed: AtomicBool::new(false),
+            })),
+            is_last: false,
+            ..Self::new(self.client.clone(), source.registry, source.repository)
+        };
+        Self {
+            sources: sources.sources.into_iter().map(mirror).collect(),
+            ends_at_home,
+            ..self
+        }
+    }
+
+    /// The places that are asked for something, in order. Mirrors that nobody answers at are left out.
+    pub(crate) fn readers(&self, wants_tag: bool) -> Vec<Self> {
+        let is_asked = |source: &&Self| {
+            let mirror = source.mirror.as_ref();
+            let resolves = mirror.is_none_or(|mirror| mirror.resolves_tags);
+            let has_failed = mirror.is_some_and(|mirror| mirror.has_failed.load(Ordering::Relaxed));
+            (resolves || !wants_tag) && !has_failed && !source.is_given_up()
+        };
+        let mut readers: Vec<Self> = self.sources.iter().filter(is_asked).cloned().collect();
+        if self.ends_at_home {
+            readers.push(Self {
+                sources: Arc::new([]),
+                ..self.clone()
+            });
+        } else if readers.is_empty() {
+            readers.extend(self.sources.last().cloned());
+        }
+        // Only those that have another after them give up early.
+        if let Some(last) = readers.last_mut() {
+            last.is_last = true;
+        }
+        readers
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.root().is_ok_and(|root| self.client.is_given_up(&root))
+    }
+
+    /// Tells whether the next place should be asked, after this one has failed.
+    pub(crate) fn leaves_to_next(&self, error: &RegistryError) -> bool {
+        if self.is_last || !error.is_for_others() {
+            return false;
+        }
+        tracing::warn!(registry = %self.registry, repository = %self.repository, %error, "mirror passed over");
+        if let Some(mirror) = &self.mirror {
+            mirror.has_failed.store(true, Ordering::Relaxed);
+        }
+        if let (true, Ok(root)) = (error.is_interruption(), self.root()) {
+            self.client.give_up(root);
+        }
+        true
     }
 
     /// The registry.
@@ -76,6 +165,19 @@ impl RepositoryClient {
     /// # Errors
     /// The registry fails; that the manifest is not there is no failure.
     pub async fn head_manifest(&self, identifier: &str) -> Result<Option<Descriptor>, RegistryError> {
+        let mut found = Ok(None);
+        for reader in self.readers(wants_tag(identifier)) {
+            found = reader.head_own_manifest(identifier).await;
+            match &found {
+                Ok(None) => {}
+                Err(error) if reader.leaves_to_next(error) => {}
+                _ => break,
+            }
+        }
+        found
+    }
+
+    async fn head_own_manifest(&self, identifier: &str) -> Result<Option<Descriptor>, RegistryError> {
         let request = self.manifest_request(Method::HEAD, identifier)?;
         let response = self.transport().send(request).await;
         let response = match response {
@@ -93,7 +195,7 @@ impl RepositoryClient {
     }
 
     async fn get_descriptor(&self, identifier: &str) -> Result<Option<Descriptor>, RegistryError> {
-        match self.pull_manifest(identifier).await {
+        match self.pull_own_manifest(identifier).await {
             Ok((_, descriptor)) => Ok(Some(descriptor)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -105,12 +207,23 @@ impl RepositoryClient {
     /// # Errors
     /// It is not there, larger than 4 MiB, no manifest, or not what its digest says.
     pub async fn pull_manifest(&self, identifier: &str) -> Result<(Document, Descriptor), RegistryError> {
+        let mut readers = self.readers(wants_tag(identifier)).into_iter();
+        loop {
+            let reader = readers.next().unwrap_or_else(|| self.clone());
+            match reader.pull_own_manifest(identifier).await {
+                Err(error) if reader.leaves_to_next(&error) => {}
+                pulled => return pulled,
+            }
+        }
+    }
+
+    async fn pull_own_manifest(&self, identifier: &str) -> Result<(Document, Descriptor), RegistryError> {
         let request = self.manifest_request(Method::GET, identifier)?;
         let url = request.url.clone();
         let mut attempt = 1;
         let (announced, media_type, bytes) = loop {
             match self.read_manifest(request.clone()).await {
-                Err(error) if error.is_interruption() && attempt < ATTEMPTS => {
+                Err(error) if error.is_interruption() && attempt < ATTEMPTS && self.is_last => {
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
@@ -232,16 +345,40 @@ impl RepositoryClient {
             client: &self.client,
             registry: &self.registry,
             repository: &self.repository,
+            api: self.api(),
+            has_successor: !self.is_last,
         }
     }
 
+    fn api(&self) -> Option<&Url> {
+        self.mirror.as_ref()?.api.as_ref()
+    }
+
     pub(crate) fn url(&self, path: &str) -> Result<Url, RegistryError> {
-        let endpoint = self.client.endpoint(&self.registry)?;
-        let full = format!("v2/{}/{path}", self.repository);
-        endpoint.join(&full).map_err(|source| RegistryError::Address {
+        let joined = self.root()?.join(&format!("{}/{path}", self.repository));
+        let mut url = joined.map_err(|source| self.no_address(source))?;
+        if let Some(namespace) = self.mirror.as_ref().and_then(|mirror| mirror.namespace.as_ref()) {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Ok(url)
+    }
+
+    /// The root of the API, which the repository's name follows.
+    fn root(&self) -> Result<Url, RegistryError> {
+        match self.api() {
+            Some(api) => Ok(api.clone()),
+            None => {
+                let endpoint = self.client.endpoint(&self.registry)?;
+                endpoint.join("v2/").map_err(|source| self.no_address(source))
+            }
+        }
+    }
+
+    fn no_address(&self, source: url::ParseError) -> RegistryError {
+        RegistryError::Address {
             registry: self.registry.to_string(),
             source,
-        })
+        }
     }
 
     pub(crate) fn request(
@@ -321,6 +458,11 @@ impl RepositoryClient {
             }
         }
     }
+}
+
+/// Tells whether something is asked for by tag, not by digest.
+fn wants_tag(identifier: &str) -> bool {
+    identifier.parse::<Digest>().is_err()
 }
 
 fn verify(place: &str, expected: &Digest, bytes: &[u8]) -> Result<(), RegistryError> {

@@ -6,6 +6,9 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// How often a request is tried in all.
 pub(crate) const ATTEMPTS: u32 = 6;
 
+/// How often a mirror is tried: there is another place to ask, but one hiccup should not send everybody there.
+pub(crate) const MIRROR_ATTEMPTS: u32 = 2;
+
 /// The longest pause of our own.
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 

@@ -13,7 +13,7 @@ use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
 use crate::error::words;
 use crate::origin::{Origin, is_forbidden};
 use crate::outgoing::{Outgoing, Watch};
-use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, is_retryable, pause, retry_after};
+use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, MIRROR_ATTEMPTS, is_retryable, pause, retry_after};
 use crate::{BlobBody, Client, Credential, RegistryError, Secret, tls};
 
 /// A request that can be repeated.
@@ -58,14 +58,33 @@ pub(crate) struct Transport<'a> {
     pub(crate) client: &'a Client,
     pub(crate) registry: &'a Registry,
     pub(crate) repository: &'a Repository,
+    /// The root of the API, where it is not where the registry's name says.
+    pub(crate) api: Option<&'a Url>,
+    /// Whether another place is asked when this one fails.
+    pub(crate) has_successor: bool,
 }
 
 impl Transport<'_> {
+    /// How often a request is tried in all.
+    fn attempts(&self) -> u32 {
+        if self.has_successor {
+            MIRROR_ATTEMPTS
+        } else {
+            ATTEMPTS
+        }
+    }
+
+    /// What relative addresses are relative to.
+    fn endpoint(&self) -> Result<Url, RegistryError> {
+        self.api
+            .map_or_else(|| self.client.endpoint(self.registry), |api| Ok(api.clone()))
+    }
+
     /// Sends a request until it is answered by something other than "not now" and "who are you".
     ///
     /// Errors of the registry (404 and the like) are answers; [`expect`] tells which are wanted.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, RegistryError> {
-        let home = Origin::of(&self.client.endpoint(self.registry)?);
+        let home = Origin::of(&self.endpoint()?);
         let mut request = request;
         let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
         let mut renewed: Option<HeaderValue> = None;
@@ -79,7 +98,7 @@ impl Transport<'_> {
             let authorization = renewed.take().filter(|_| at_home).or(known);
             let response = match self.send_once(&request, authorization).await {
                 Ok(response) => response,
-                Err(error) if request.retries && attempt < ATTEMPTS && !error.is_final() => {
+                Err(error) if request.retries && attempt < self.attempts() && !error.is_final() => {
                     drop(error);
                     tokio::time::sleep(pause(attempt)).await;
                     continue;
@@ -118,7 +137,7 @@ impl Transport<'_> {
                 attempt -= 1;
                 continue;
             }
-            if !is_retryable(status) || attempt >= ATTEMPTS {
+            if !is_retryable(status) || attempt >= self.attempts() {
                 return Ok(response);
             }
             let wait = retry_after(response.headers());
@@ -130,8 +149,12 @@ impl Transport<'_> {
                     wait,
                 });
             }
-            drop(response);
             match wait {
+                // Nobody waits for a mirror, but it is left alone for as long as it asks.
+                Some(wait) if self.has_successor => {
+                    self.client.state(self.registry).gate.close_for(wait);
+                    return Ok(response);
+                }
                 // The next attempt waits at the gate, and so does everybody else.
                 Some(wait) => self.client.state(self.registry).gate.close_for(wait),
                 None => tokio::time::sleep(pause(attempt)).await,
@@ -304,7 +327,7 @@ impl Transport<'_> {
         scope: &str,
         sharing: Sharing,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let endpoint = self.client.endpoint(self.registry)?;
+        let endpoint = self.endpoint()?;
         let realm = endpoint
             .join(realm)
             .ok()
@@ -334,14 +357,14 @@ impl Transport<'_> {
         let response = loop {
             attempt += 1;
             match self.send_once(&request, None).await {
-                Ok(response) if is_retryable(response.status()) && attempt < ATTEMPTS => {
+                Ok(response) if is_retryable(response.status()) && attempt < self.attempts() => {
                     let wait = retry_after(response.headers())
                         .unwrap_or_else(|| pause(attempt))
                         .min(MAX_RETRY_AFTER);
                     tokio::time::sleep(wait).await;
                 }
                 Ok(response) => break response,
-                Err(error) if attempt < ATTEMPTS && !error.is_final() => {
+                Err(error) if attempt < self.attempts() && !error.is_final() => {
                     tokio::time::sleep(pause(attempt)).await
                 }
                 Err(fault) => return Err(fault.into_error(&request, attempt)),
