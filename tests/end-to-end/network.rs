@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use onlay_testkit::{Registry, Strictness, TestBase, upload_layout, validate_registry};
+use onlay_testkit::{
+    Credential, Fault, Front, FrontAuth, Misbehaviour, Registry, Strictness, TestBase, upload_layout,
+    validate_registry,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::onlay::{Home, Run};
@@ -317,7 +320,6 @@ fn a_registry_that_asks_for_a_certificate() {
     let directory = PathBuf::from(format!(".config/containers/certs.d/{host}"));
     let place = |name: &str| directory.join(name).display().to_string();
     home.write(&place("ca.crt"), &authority.certificate);
-    assert_eq!(apply(&home, host, &at).code, Some(1));
 
     let (certificate, key) = authority.sign("client");
     home.write(&place("client.cert"), &certificate);
@@ -334,4 +336,258 @@ fn a_registry_that_asks_for_a_certificate() {
         wrong.stderr
     );
     assert_ne!(wrong.code, Some(0));
+}
+
+/// An upstream with the base, and mirrors of it behind fronts, which log what they are asked.
+struct Mirrored {
+    home: Home,
+    upstream: Registry,
+    front: Front,
+}
+
+impl Mirrored {
+    fn new() -> Self {
+        let home = Home::new();
+        let upstream = registry_with_base(&home);
+        let front = Front::start(upstream.host(), FrontAuth::Registry);
+        Self {
+            home,
+            upstream,
+            front,
+        }
+    }
+
+    /// A registry that has the base as `REPOSITORY:1`.
+    fn mirror(&self, repository: &str) -> (Registry, Front) {
+        let registry = Registry::start();
+        upload_layout(
+            &self.home.join("base"),
+            "1",
+            registry.host(),
+            repository,
+            "1",
+            None,
+        );
+        let front = Front::start(registry.host(), FrontAuth::Registry);
+        (registry, front)
+    }
+
+    /// Adds a layer, so that layers are read too, and pushes to the upstream.
+    fn apply(&self, more: &[&str]) -> Run {
+        let (base, destination) = (
+            format!("{}/base:1", self.front.host()),
+            format!("{}/out:v", self.front.host()),
+        );
+        self.home
+            .run(&[&["apply", &base, "RUN mkdir /srv/x", "-t", &destination], more].concat())
+    }
+
+    #[track_caller]
+    fn succeeds(&self, more: &[&str]) {
+        self.apply(more).success();
+        let above = Strictness::LayersAbove(TestBase::LAYERS);
+        validate_registry(self.upstream.host(), "out", "v", None, above);
+    }
+}
+
+/// The requests that read the base, as `METHOD PATH` with the digest left out.
+fn reads(front: &Front) -> Vec<String> {
+    let requests = front.requests().into_iter();
+    requests
+        .filter(|request| request.method == "GET" && !request.path.contains("/out/"))
+        .map(|request| request.path)
+        .collect()
+}
+
+#[test]
+fn a_mirror_that_has_the_image() {
+    let case = Mirrored::new();
+    let (_registry, mirror) = case.mirror("hub/base");
+    let argument = format!("{}={}/hub", case.front.host(), mirror.host());
+    case.succeeds(&["--registry-mirror", &argument]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    let paths = reads(&mirror);
+    assert_eq!(paths[0], "/v2/hub/base/manifests/1");
+    assert!(
+        paths.iter().any(|path| path.starts_with("/v2/hub/base/blobs/")),
+        "{paths:?}"
+    );
+    // Nothing is ever written to a mirror.
+    assert!(
+        mirror
+            .requests()
+            .iter()
+            .all(|request| ["GET", "HEAD"].contains(&request.method.as_str()))
+    );
+}
+
+#[test]
+fn mirrors_that_fail() {
+    let case = Mirrored::new();
+    let lacks = Registry::start();
+    let (_registry, refuses) = case.mirror("base");
+    refuses.inject(Fault::always("GET", "/", Misbehaviour::answer(403, &[])));
+    let (_other, broken) = case.mirror("base");
+    broken.inject(Fault::always("GET", "/", Misbehaviour::answer(500, &[])));
+    let (_last, cuts) = case.mirror("base");
+    cuts.inject(Fault::always(
+        "GET",
+        "/blobs/",
+        Misbehaviour::CutBody { after: 0 },
+    ));
+    // Takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent
+        .local_addr()
+        .map(|address| (silent, address.to_string()))
+        .unwrap();
+    for host in [
+        &silent.1,
+        lacks.host(),
+        "127.0.0.1:1",
+        refuses.host(),
+        broken.host(),
+        cuts.host(),
+    ] {
+        let argument = format!("{}={host}", case.front.host());
+        case.succeeds(&["--registry-mirror", &argument, "--answer-timeout", "1"]);
+        assert!(!reads(&case.front).is_empty(), "{host}");
+        case.front.clear_requests();
+    }
+    assert!(!reads(&broken).is_empty() && !reads(&refuses).is_empty() && !reads(&cuts).is_empty());
+}
+
+/// What a mirror gives is verified, and one that lies is named.
+#[test]
+fn mirrors_that_lie() {
+    let case = Mirrored::new();
+    for (path, lie) in [
+        ("/blobs/", Misbehaviour::CorruptByte { at: 20 }),
+        ("/manifests/sha256:", Misbehaviour::ReplaceBody(b"{}".to_vec())),
+    ] {
+        let (_registry, mirror) = case.mirror("base");
+        mirror.inject(Fault::always("GET", path, lie));
+        let argument = format!("{}={}", case.front.host(), mirror.host());
+        let run = case.apply(&["--registry-mirror", &argument]);
+        assert_eq!(run.code, Some(1));
+        for word in ["expected sha256:", "found sha256:", mirror.host()] {
+            assert!(run.stderr.contains(word), "`{word}` is not in:\n{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn registries_conf() {
+    let case = Mirrored::new();
+    let (_registry, mirror) = case.mirror("hub/base");
+    let upstream = case.front.host();
+    let text = format!(
+        "[[registry]]\nprefix = '{upstream}/base'\nlocation = 'nowhere.invalid/base'\n\
+         [[registry.mirror]]\nlocation = '{}/hub/base'\n\
+         [[registry]]\nlocation = '{upstream}/secret'\nblocked = true\n",
+        mirror.host()
+    );
+    let file = case.home.write("registries.conf", &text);
+    case.succeeds(&["--registries-conf", &file]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    let secret = format!("{upstream}/secret:1");
+    let blocked = case
+        .home
+        .run(&["apply", &secret, "ENV A=1", "--registries-conf", &file]);
+    assert!(blocked.stderr.contains("is blocked by"), "{}", blocked.stderr);
+
+    // The user's own place; a file that is named instead of it; and one that is wrong.
+    case.home
+        .write(".config/containers/registries.conf.d/10-mirror.conf", &text);
+    case.succeeds(&[]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    let empty = case.home.write("empty.conf", "");
+    case.succeeds(&["--registries-conf", &empty]);
+    assert!(!reads(&case.front).is_empty());
+    let wrong = case.home.write(
+        "wrong.conf",
+        "[[registry]]\nlocation = 'a.example'\nfast = true\n",
+    );
+    let run = case.apply(&["--registries-conf", &wrong]);
+    assert!(
+        run.code == Some(2) && run.stderr.contains("`fast`"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// Over TLS with an authority that only the host's own file names, under a path that is all there is.
+#[test]
+fn hosts_toml() {
+    let case = Mirrored::new();
+    let (registry, mirror) = case.mirror("hub/base");
+    let authority = Authority::new();
+    let tls = TlsRegistry::start(
+        &case.home,
+        &registry.storage(),
+        &authority.sign("127.0.0.1"),
+        None,
+    );
+    let directory = format!("hosts/{}", case.front.host());
+    case.home
+        .write(&format!("{directory}/ca.pem"), &authority.certificate);
+    let text = format!(
+        "[host.'https://{}/v2/hub']\ncapabilities = ['pull']\noverride_path = true\nca = 'ca.pem'\n\
+         [host.'http://{}/v2/hub']\ncapabilities = ['resolve', 'pull']\noverride_path = true\n",
+        tls.host,
+        mirror.host()
+    );
+    case.home.write(&format!("{directory}/hosts.toml"), &text);
+    let hosts = case.home.join("hosts").display().to_string();
+    case.succeeds(&["--hosts-dir", &hosts]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    // Only the second looks tags up; what has a digest comes from the first.
+    assert_eq!(
+        reads(&mirror),
+        [format!(
+            "/v2/hub/base/manifests/1?ns={}",
+            case.front.host().replace(':', "%3A")
+        )]
+    );
+}
+
+/// A mirror gets the credentials of its own host, and never those of the registry that it stands in for.
+#[test]
+fn credentials_of_a_mirror() {
+    let case = Mirrored::new();
+    let (own, other) = (
+        Credential::new("mirror", "hunter2"),
+        Credential::new("upstream", "sesame"),
+    );
+    let registry = Registry::start_with_credential(&own);
+    upload_layout(
+        &case.home.join("base"),
+        "1",
+        registry.host(),
+        "base",
+        "1",
+        Some(&own),
+    );
+    let mirror = Front::start(registry.host(), FrontAuth::Registry);
+    let argument = format!("{}={}", case.front.host(), mirror.host());
+    let encoded = |credential: &Credential| credential.basic().trim_start_matches("Basic ").to_owned();
+    let upstream_only = serde_json::json!({ "auths": { case.front.host(): { "auth": encoded(&other) } } });
+    case.home.write(".docker/config.json", &upstream_only.to_string());
+    case.succeeds(&["--registry-mirror", &argument]);
+    assert!(
+        mirror
+            .requests()
+            .iter()
+            .all(|request| request.authorization.is_none())
+    );
+    assert!(!reads(&case.front).is_empty());
+
+    case.front.clear_requests();
+    let both = serde_json::json!({ "auths": {
+        case.front.host(): { "auth": encoded(&other) },
+        mirror.host(): { "auth": encoded(&own) },
+    } });
+    case.home.write(".docker/config.json", &both.to_string());
+    case.succeeds(&["--registry-mirror", &argument]);
+    assert_eq!(reads(&case.front), [""; 0]);
 }

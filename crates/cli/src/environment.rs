@@ -16,6 +16,8 @@ pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// Docker's `config.json` itself.
 pub(crate) const DOCKER_AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+/// The one file about mirrors, as containers' tools read it.
+pub(crate) const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF";
 /// A file of certificates that are trusted.
 pub(crate) const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// Directories of them, apart by colons.

@@ -15,6 +15,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod load;
+mod mirrors;
 mod network;
 mod options;
 mod output;

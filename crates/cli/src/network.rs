@@ -112,7 +112,7 @@ pub(crate) fn client_certificate(
 }
 
 /// What is in a directory, in order; nothing if it is not there or not for this user.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let listed = match fs_err::read_dir(directory) {
         Ok(listed) => listed,
         Err(error) if is_absent(&error) || is_private(&error) => return Ok(Vec::new()),

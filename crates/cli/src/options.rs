@@ -132,6 +132,21 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "HOST=URL")]
     pub registry_endpoint: Vec<String>,
 
+    /// Read images of HOST from a mirror first; of several, in this order, and then from HOST itself
+    #[arg(long, value_name = "HOST=MIRROR[/PREFIX]")]
+    pub registry_mirror: Vec<String>,
+
+    /// Read mirrors and rewrites from this file, as containers' tools write it [default: CONTAINERS_REGISTRIES_CONF,
+    /// registries.conf and registries.conf.d in XDG_CONFIG_HOME/containers or HOME/.config/containers and in
+    /// /etc/containers]
+    #[arg(long, value_name = "FILE")]
+    pub registries_conf: Option<PathBuf>,
+
+    /// Read mirrors from HOST/hosts.toml in this directory, as containerd's tools write them [default:
+    /// /etc/containerd/certs.d]
+    #[arg(long, value_name = "DIR")]
+    pub hosts_dir: Option<PathBuf>,
+
     /// Trust the authorities in this PEM file too, for every host; may be given several times. SSL_CERT_FILE and
     /// SSL_CERT_DIR do the same; certs.d/HOST of docker and containers is for one host
     #[arg(long, value_name = "FILE")]

@@ -8,8 +8,8 @@ use onlay_store::Cache;
 use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
-use crate::network;
 use crate::options::{RegistryOptions, WorkOptions};
+use crate::{mirrors, network};
 
 /// The registries and the cache of one run.
 pub(crate) struct Session {
@@ -28,6 +28,7 @@ impl Session {
             endpoints: endpoints(&registry.registry_endpoint)?,
             keychain: keychain()?,
             extensions: vec![Arc::new(EcrOnDemand::new(registry.ecr_create_repository))],
+            mirrors: mirrors::mirrors(registry)?,
             proxies: network::proxies()?,
             authorities: network::authorities(&registry.ca_file)?,
             hosts: network::hosts()?,
