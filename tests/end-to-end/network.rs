@@ -67,10 +67,11 @@ fn serve(
     }
     let text = String::from_utf8_lossy(&head).into_owned();
     log.lock().unwrap().push(text.clone());
-    if !text
-        .to_lowercase()
-        .contains(&format!("proxy-authorization: {authorization}").to_lowercase())
-    {
+    let is_welcome = authorization.is_empty()
+        || text
+            .to_lowercase()
+            .contains(&format!("proxy-authorization: {authorization}").to_lowercase());
+    if !is_welcome {
         return client.write_all(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n");
     }
     let mut server = TcpStream::connect(upstream)?;
@@ -590,4 +591,44 @@ fn credentials_of_a_mirror() {
     case.home.write(".docker/config.json", &both.to_string());
     case.succeeds(&["--registry-mirror", &argument]);
     assert_eq!(reads(&case.front), [""; 0]);
+}
+
+/// `insecure` and `skip_verify`: whatever certificate, and for `insecure` no TLS at all where there is none.
+#[test]
+fn mirrors_that_are_not_verified() {
+    let case = Mirrored::new();
+    let (registry, mirror) = case.mirror("base");
+    let tls = TlsRegistry::start(
+        &case.home,
+        &registry.storage(),
+        &Authority::new().sign("other.test"),
+        None,
+    );
+    let upstream = case.front.host().to_owned();
+    let host = format!("[host.'https://{}']\n", tls.host);
+    let file = format!("hosts/{upstream}/hosts.toml");
+    let hosts = case.home.join("hosts").display().to_string();
+    case.home.write(&file, &format!("{host}skip_verify = true\n"));
+    case.succeeds(&["--hosts-dir", &hosts]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    case.home.write(&file, &host);
+    case.succeeds(&["--hosts-dir", &hosts]);
+    assert!(!reads(&case.front).is_empty());
+
+    let plain = Proxy::start(mirror.host(), "");
+    let mut case = case;
+    case.home = case.home.with_variable("ALL_PROXY", &plain.address);
+    case.front.clear_requests();
+    let text = format!(
+        "[[registry]]\nlocation = '{upstream}'\n[[registry.mirror]]\nlocation = '{NAME}'\ninsecure = true\n"
+    );
+    let conf = case.home.write("insecure.conf", &text);
+    case.succeeds(&["--registries-conf", &conf]);
+    assert_eq!(reads(&case.front), [""; 0]);
+    assert!(
+        plain.lines().contains(&format!("CONNECT {NAME}:443 HTTP/1.1")),
+        "{:?}",
+        plain.lines()
+    );
+    assert!(!reads(&mirror).is_empty());
 }
