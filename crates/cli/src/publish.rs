@@ -264,7 +264,8 @@ async fn publish(
         progress.tell(&Notice::Published(&done));
         if done.pushed.transfers.foreign > 0 {
             let layers = done.pushed.transfers.foreign;
-            let warning = format!("{layers} foreign layers are not in `{destination}`: they stay at their own URLs");
+            let warning =
+                format!("{layers} foreign layers are not in `{destination}`: they stay at their own URLs");
             progress.tell(&Notice::Warning(warning));
         }
         published.push(done);

@@ -36,6 +36,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_not_obeyed() {
-        assert_eq!(harmless("a\tb\n\u{1b}]0;title\u{7}"), "a\tb\n\u{fffd}]0;title\u{fffd}");
+        assert_eq!(
+            harmless("a\tb\n\u{1b}]0;title\u{7}"),
+            "a\tb\n\u{fffd}]0;title\u{fffd}"
+        );
     }
 }

@@ -53,7 +53,11 @@ fn parse(text: &str) -> Result<Timestamp, Usage> {
 }
 
 fn seconds(text: &str) -> Result<Timestamp, Usage> {
-    let malformed = || Usage(format!("`{text}` is no time between 1970 and 9999 in seconds since 1970"));
+    let malformed = || {
+        Usage(format!(
+            "`{text}` is no time between 1970 and 9999 in seconds since 1970"
+        ))
+    };
     let number = text.trim().parse().map_err(|_| malformed())?;
     Timestamp::from_seconds(number).map_err(|_| malformed())
 }
