@@ -216,15 +216,81 @@ proptest! {
 
     #[test]
     fn the_normal_form_reads_back_as_the_same(text in text()) {
-        let Ok(instructions) = parse(&text) else { return Ok(()) };
-        let normal = normalise(&instructions);
-        let again = parse(&normal).map_err(|error| TestCaseError::fail(format!("{normal:?}: {error}")))?;
-        prop_assert_eq!(normalise(&again), normal.clone(), "{:?}", text);
-        for (left, right) in instructions.iter().zip(&again) {
-            let scope = |name: &str| (name == "A").then(|| "value".to_owned());
-            prop_assert_eq!(left.expand(&scope).ok(), right.expand(&scope).ok(), "{:?} {:?}", text, normal);
-        }
+        check_normal_form(&text)?;
     }
+
+    #[test]
+    fn the_normal_form_does_not_depend_on_layout(lines in prop::collection::vec(laid_out_line(), 1..6)) {
+        let (plain, laid_out): (Vec<&str>, Vec<&str>) = lines.iter().map(|(line, laid_out)| (*line, &**laid_out)).unzip();
+        let (plain, laid_out) = (plain.join("\n"), laid_out.join("\n"));
+        check_normal_form(&laid_out)?;
+        let (plain, laid_out) = (parse(&plain).unwrap(), parse(&laid_out).unwrap());
+        prop_assert_eq!(normalise(&plain), normalise(&laid_out));
+        prop_assert_eq!(meanings(&plain), meanings(&laid_out));
+    }
+}
+
+/// A line that can be read without FROM, as it is and with other blanks, comments and continuation lines.
+fn laid_out_line() -> impl Strategy<Value = (&'static str, String)> {
+    let is_readable = |line: &&str| parse(line).is_ok() && !line.starts_with('#');
+    let lines: Vec<&str> = LINES.into_iter().filter(is_readable).collect();
+    let front = prop::sample::select(vec!["", "\n", "# a comment\n", "  ", "\t", "\r\n"]);
+    let gap = prop::sample::select(vec![
+        " ",
+        " \\\n",
+        " \\ \t\n",
+        " \\\r\n",
+        " \\\n# a comment\n",
+        " \\\n\n",
+    ]);
+    (prop::sample::select(lines), front, gap).prop_map(|(line, front, gap)| {
+        // Bodies of heredocs and lines that are continued already stay as they are.
+        match line.contains('\n') {
+            true => (line, front.to_owned() + line),
+            false => (line, front.to_owned() + &line.replace(' ', gap)),
+        }
+    })
+}
+
+/// Parses, prints and parses again: the same instructions, and the same text printed.
+fn check_normal_form(text: &str) -> Result<(), TestCaseError> {
+    let Ok(instructions) = parse(text) else {
+        return Ok(());
+    };
+    let normal = normalise(&instructions);
+    let again = parse(&normal).map_err(|error| TestCaseError::fail(format!("{normal:?}: {error}")))?;
+    prop_assert_eq!(normalise(&again), normal.clone(), "{:?}", text);
+    prop_assert_eq!(
+        meanings(&instructions),
+        meanings(&again),
+        "{:?} {:?}",
+        text,
+        normal
+    );
+    for (left, right) in instructions.iter().zip(&again) {
+        let scope = |name: &str| (name == "A").then(|| "value".to_owned());
+        prop_assert_eq!(
+            left.expand(&scope).ok(),
+            right.expand(&scope).ok(),
+            "{:?} {:?}",
+            text,
+            normal
+        );
+    }
+    Ok(())
+}
+
+/// What instructions say, wherever it stands: their debug form without the spans.
+fn meanings(instructions: &[Located<Instruction>]) -> Vec<String> {
+    let without_spans = |instruction: &Located<Instruction>| {
+        let text = format!("{:?}", instruction.value);
+        let mut pieces = text.split("Span { start: ");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |text, piece| {
+            text + piece.split_once(" }").unwrap_or_default().1
+        })
+    };
+    instructions.iter().map(without_spans).collect()
 }
 
 #[test]
