@@ -6,7 +6,7 @@
 //!
 //! An archive that ADD unpacks is read the same way, but for its names: they are taken as an unpacker takes them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
 
 use bstr::ByteSlice;
@@ -178,6 +178,8 @@ struct ListingReader {
     names: Names,
     entries: Vec<Entry>,
     positions: HashMap<ImagePath, usize>,
+    /// The file that each hard link leads to, both as positions among the entries.
+    links: BTreeMap<usize, usize>,
     inlined: Vec<(ImagePath, Vec<u8>)>,
     pending: Extensions,
     global: Extensions,
@@ -256,7 +258,15 @@ impl ListingReader {
             },
             EntryType::Link => {
                 let target = self.names.path(&link_name(&member, &extensions))?;
-                self.hard_link(&path, target)?
+                match self.linked_file(&path, &target)? {
+                    Some(file) => {
+                        self.links.insert(self.entries.len(), file);
+                        EntryKind::HardLink {
+                            target: self.entries[file].path.clone(),
+                        }
+                    }
+                    None => EntryKind::HardLink { target },
+                }
             }
             EntryType::Char => {
                 let (major, minor) = device(&header, &path)?;
@@ -311,26 +321,21 @@ impl ListingReader {
     }
 
     /// A hard link has its target's metadata, which the tar may leave out; a link to a link leads to the file itself.
-    fn hard_link(&self, path: &ImagePath, target: ImagePath) -> Result<EntryKind, LayerReadError> {
-        // What an archive is unpacked over may have the file.
-        if self.names == Names::Archive && !self.positions.contains_key(&target) {
-            return Ok(EntryKind::HardLink { target });
-        }
+    ///
+    /// Nothing if an archive links to what it is unpacked over.
+    fn linked_file(&self, path: &ImagePath, target: &ImagePath) -> Result<Option<usize>, LayerReadError> {
         let missing = || LayerReadError::HardLink {
             path: path.clone(),
             target: target.clone(),
         };
-        let entry = self
-            .positions
-            .get(&target)
-            .and_then(|position| self.entries.get(*position))
-            .ok_or_else(missing)?;
-        match &entry.kind {
-            EntryKind::Directory | EntryKind::Whiteout | EntryKind::OpaqueWhiteout => Err(missing()),
-            EntryKind::HardLink { target } => Ok(EntryKind::HardLink {
-                target: target.clone(),
-            }),
-            _ => Ok(EntryKind::HardLink { target }),
+        let position = match self.positions.get(target) {
+            Some(position) => *position,
+            None if self.names == Names::Archive => return Ok(None),
+            None => return Err(missing()),
+        };
+        match self.entries[position].kind {
+            EntryKind::Directory => Err(missing()),
+            _ => Ok(Some(self.links.get(&position).copied().unwrap_or(position))),
         }
     }
 
@@ -372,6 +377,9 @@ impl ListingReader {
         if !matches!(kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout) {
             self.positions.insert(path.clone(), self.entries.len());
         }
+        if !matches!(kind, EntryKind::File { .. }) {
+            self.inlined.retain(|(inlined, _)| *inlined != path);
+        }
         self.entries.push(Entry {
             path,
             metadata,
@@ -382,7 +390,8 @@ impl ListingReader {
     }
 
     /// Of a path that came twice the last entry counts; whiteouts are kept beside it.
-    fn finish(self, diff_id: DiffId, uncompressed_size: u64) -> Result<Listing, LayerReadError> {
+    fn finish(mut self, diff_id: DiffId, uncompressed_size: u64) -> Result<Listing, LayerReadError> {
+        self.bequeath();
         let Self {
             entries,
             positions,
@@ -403,6 +412,34 @@ impl ListingReader {
             entries,
             inlined,
         })
+    }
+
+    /// A file whose name came again lives on under the first of its other names.
+    fn bequeath(&mut self) {
+        let mut heirs = HashMap::new();
+        for (link, file) in std::mem::take(&mut self.links) {
+            let counts =
+                |position: usize| self.positions.get(&self.entries[position].path) == Some(&position);
+            if counts(file) || !counts(link) {
+                continue;
+            }
+            let path = self.entries[link].path.clone();
+            match heirs.get(&file) {
+                Some(heir) => {
+                    self.entries[link].kind = EntryKind::HardLink {
+                        target: ImagePath::clone(heir),
+                    }
+                }
+                None => {
+                    let file = Entry {
+                        path: path.clone(),
+                        ..self.entries[file].clone()
+                    };
+                    self.entries[link] = file;
+                }
+            }
+            heirs.entry(file).or_insert(path);
+        }
     }
 }
 

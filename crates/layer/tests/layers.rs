@@ -7,7 +7,8 @@ use std::io::Write;
 use flate2::write::GzEncoder;
 use onlay_layer::{
     Change, ChangeKind, CompressionOptions, Content, EntryKind, ImagePath, LayerOptions, LayerReadError,
-    Listing, Metadata, ModificationTime, NoContent, WrittenLayer, read_files, read_listing, write_layer,
+    Listing, Lookup, Metadata, ModificationTime, NoContent, NodeKind, Tree, WrittenLayer, read_files,
+    read_listing, write_layer,
 };
 use onlay_oci::{DiffId, Digest};
 use tar::{EntryType, Header};
@@ -234,6 +235,53 @@ fn a_record_beyond_reason_is_not_read_into_memory() {
     header.set_cksum();
     let error = read(header.as_bytes()).unwrap_err();
     assert!(matches!(error, LayerReadError::RecordSize { .. }), "{error}");
+}
+
+/// Engines unpack one member after the other: a file whose name is taken keeps its other names.
+#[test]
+fn a_file_whose_name_comes_again_lives_on_under_its_other_names() {
+    let member = |name: &[u8], link: &[u8], content: &[u8]| {
+        let entry_type = if link.is_empty() {
+            EntryType::Regular
+        } else {
+            EntryType::Link
+        };
+        let mut tar = tar_of(name, entry_type, link, content);
+        tar.truncate(tar.len() - 1024);
+        tar
+    };
+    let tar = [
+        member(b"etc/passwd", b"", b"stale"),
+        member(b"a", b"", b"first"),
+        member(b"b", b"a", b""),
+        member(b"gone", b"a", b""),
+        member(b"etc/passwd", b"b", b""),
+        member(b"a", b"", b"second"),
+        member(b"gone", b"", b"third"),
+        vec![0; 1024],
+    ];
+    let listing = read(&tar.concat()).unwrap();
+    assert!(listing.inlined.is_empty());
+    let tree = Tree::unread().over(&listing).completed();
+    for (name, text) in [
+        ("a", "second"),
+        ("b", "first"),
+        ("etc/passwd", "first"),
+        ("gone", "third"),
+    ] {
+        let Lookup::Found(node) = tree.lookup(&path(name)) else {
+            panic!("no {name}")
+        };
+        let NodeKind::File(Content::Base(file)) = &node.kind else {
+            panic!("{name} is no file")
+        };
+        assert_eq!(file.digest, Digest::of(text.as_bytes()), "{name}");
+    }
+    let last = listing
+        .entries
+        .iter()
+        .find(|entry| entry.path == path("etc/passwd"));
+    assert_eq!(last.unwrap().kind, EntryKind::HardLink { target: path("b") });
 }
 
 #[test]
