@@ -132,6 +132,12 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "HOST=URL")]
     pub registry_endpoint: Vec<String>,
 
+    /// Take HOST for a registry of this kind: standard, ecr, ecr-public, ghcr, google, azure, artifactory or docker-hub, with
+    /// settings of its own behind it: upload=put|patch|BYTES, streams, resumes, mounts, empty-blobs=yes|no,
+    /// referrers=probe|tag, tags-per-page=N [default: by the host's name]
+    #[arg(long, value_name = "HOST=NAME[,KEY=VALUE..]")]
+    pub registry_profile: Vec<String>,
+
     /// Read images of HOST from a mirror first; of several, in this order, and then from HOST itself
     #[arg(long, value_name = "HOST=MIRROR[/PREFIX]")]
     pub registry_mirror: Vec<String>,

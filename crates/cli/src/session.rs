@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onlay_base::Listings;
-use onlay_registry::{Client, ClientOptions, Keychain};
+use onlay_registry::{Client, ClientOptions, Keychain, Profile, ProfileError};
 use onlay_store::Cache;
 
 use crate::ecr::EcrOnDemand;
@@ -28,6 +28,7 @@ impl Session {
             endpoints: endpoints(&registry.registry_endpoint)?,
             keychain: keychain()?,
             extensions: vec![Arc::new(EcrOnDemand::new(registry.ecr_create_repository))],
+            profiles: profiles(&registry.registry_profile)?,
             mirrors: mirrors::mirrors(registry)?,
             proxies: network::proxies()?,
             authorities: network::authorities(&registry.ca_file)?,
@@ -67,6 +68,20 @@ fn endpoints(texts: &[String]) -> Result<BTreeMap<String, url::Url>, Usage> {
         Ok((host.to_owned(), url))
     };
     texts.iter().map(endpoint).collect()
+}
+
+fn profiles(texts: &[String]) -> Result<BTreeMap<String, Profile>, Usage> {
+    let profile = |text: &String| {
+        let wrong = |what: &str| Usage(format!("`--registry-profile {text}`: {what}"));
+        let (host, profile) = text
+            .split_once('=')
+            .ok_or_else(|| wrong("expected HOST=PROFILE"))?;
+        let profile = profile
+            .parse()
+            .map_err(|error: ProfileError| wrong(&error.to_string()))?;
+        Ok((host.to_owned(), profile))
+    };
+    texts.iter().map(profile).collect()
 }
 
 /// `DOCKER_AUTH_CONFIG`, then docker's configuration file. A file that is not there holds no credentials; one that

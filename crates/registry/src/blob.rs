@@ -8,10 +8,10 @@ use onlay_oci::{Descriptor, Digester};
 use reqwest::header::{HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
-use crate::repository::{Action, content_length};
+use crate::repository::{Access, content_length};
 use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{expect, place};
-use crate::{RegistryError, RepositoryClient};
+use crate::{Action, RegistryError, RepositoryClient};
 
 /// The bytes of a blob, verified while they stream.
 pub struct BlobStream(BoxStream<'static, Result<Bytes, RegistryError>>);
@@ -162,7 +162,9 @@ impl Transfer {
 
     async fn request(&mut self) -> Result<(), RegistryError> {
         let path = format!("blobs/{}", self.descriptor.digest);
-        let mut request = self.repository.request(Method::GET, &path, Action::Pull)?;
+        let mut request = self
+            .repository
+            .request(Action::PullBlob, Method::GET, &path, Access::Pull)?;
         if self.received > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.received));
             request.headers.extend(range.ok().map(|range| (RANGE, range)));

@@ -11,7 +11,7 @@ use crate::connections::Connections;
 use crate::gate::Gate;
 use crate::origin::default_endpoint;
 use crate::{
-    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, ProxyOptions,
+    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Profile, ProxyOptions,
     RegistryError, RepositoryClient,
 };
 
@@ -28,6 +28,8 @@ pub struct ClientOptions {
     pub keychain: Keychain,
     /// Particular registries; the first that matches counts, where the keychain has no credential.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// What is different about registries, by host, where the table's row is not meant.
+    pub profiles: BTreeMap<String, Profile>,
     /// Where images are read from instead of their own registries.
     pub mirrors: Mirrors,
     /// Proxies. Nothing is taken from the environment.
@@ -52,6 +54,7 @@ impl Default for ClientOptions {
             endpoints: BTreeMap::new(),
             keychain: Keychain::default(),
             extensions: Vec::new(),
+            profiles: BTreeMap::new(),
             mirrors: Mirrors::default(),
             proxies: ProxyOptions::default(),
             authorities: Authorities::default(),
@@ -146,6 +149,12 @@ impl Client {
             .extensions
             .iter()
             .find(|extension| extension.matches(registry))
+    }
+
+    /// What is different about a registry.
+    pub fn profile(&self, registry: &Registry) -> Profile {
+        let own = self.options().profiles.get(registry.as_str());
+        own.cloned().unwrap_or_else(|| Profile::of(registry))
     }
 
     pub(crate) fn state(&self, registry: &Registry) -> Arc<RegistryState> {

@@ -12,10 +12,13 @@
 //! Everything that is read is verified: digest, size, media type. A download that is cut or stalls goes on where it
 //! stopped.
 //!
-//! It deliberately knows no particular registry: that is what an [`Extension`] is for. It does not read files or the
+//! What registries do differently is data, a [`Profile`] each; what no request of the specification can do is an
+//! [`Extension`]. It does not read files or the
 //! environment: a [`Keychain`] is made of texts.
 
+mod action;
 mod auth;
+mod authorization;
 mod blob;
 mod body;
 mod client;
@@ -29,6 +32,7 @@ mod keychain;
 mod mirrors;
 mod origin;
 mod outgoing;
+mod profile;
 mod proxy;
 mod registries_conf;
 mod repository;
@@ -38,15 +42,17 @@ mod tls;
 mod transport;
 mod upload;
 
+pub use action::Action;
 pub use blob::BlobStream;
 pub use body::BlobBody;
 pub use client::{Client, ClientOptions};
 pub use connections::ClientError;
 pub use counters::{Counters, Traffic};
 pub use error::RegistryError;
-pub use extension::{Extension, ExtensionError, ExtensionFuture};
+pub use extension::{Extension, ExtensionError, ExtensionFuture, Pace, Presence};
 pub use keychain::{Keychain, KeychainError};
 pub use mirrors::{MirrorError, Mirrors};
+pub use profile::{Profile, ProfileError, ReferrersForm, UploadForm};
 pub use proxy::{ProxyError, ProxyOptions};
 pub use repository::RepositoryClient;
 pub use secret::{Credential, Secret};

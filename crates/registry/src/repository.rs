@@ -13,7 +13,7 @@ use url::Url;
 use crate::mirrors::{Source, Sources};
 use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
-use crate::{BlobStream, Client, RegistryError};
+use crate::{Action, BlobStream, Client, RegistryError};
 
 /// One repository of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ struct Mirror {
 
 /// What a request is allowed to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum Access {
     Pull,
     Push,
 }
@@ -268,7 +268,12 @@ impl RepositoryClient {
         descriptor: &Descriptor,
         bytes: &[u8],
     ) -> Result<(), RegistryError> {
-        let mut request = self.request(Method::PUT, &format!("manifests/{identifier}"), Action::Push)?;
+        let mut request = self.request(
+            Action::PutManifest,
+            Method::PUT,
+            &format!("manifests/{identifier}"),
+            Access::Push,
+        )?;
         let content_type = HeaderValue::from_str(descriptor.media_type.as_str());
         request.headers.insert(
             CONTENT_TYPE,
@@ -301,7 +306,12 @@ impl RepositoryClient {
     /// # Errors
     /// The registry fails; that the blob is not there is no failure.
     pub async fn head_blob(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
-        let request = self.request(Method::HEAD, &format!("blobs/{digest}"), Action::Push)?;
+        let request = self.request(
+            Action::HeadBlob,
+            Method::HEAD,
+            &format!("blobs/{digest}"),
+            Access::Push,
+        )?;
         let (method, url) = (request.method.clone(), request.url.clone());
         let response = self.transport().send(request).await?;
         if response.status() == StatusCode::NOT_FOUND {
@@ -383,31 +393,37 @@ impl RepositoryClient {
 
     pub(crate) fn request(
         &self,
+        action: Action,
         method: Method,
         path: &str,
-        action: Action,
+        access: Access,
     ) -> Result<Request, RegistryError> {
         Ok(Request {
+            action,
             method,
             url: self.url(path)?,
             headers: HeaderMap::new(),
             body: Body::Empty,
-            scope: self.scope(action),
+            scope: self.scope(access),
             patience: self.client.options().answer_timeout,
             retries: true,
         })
     }
 
-    pub(crate) fn scope(&self, action: Action) -> String {
-        let actions = match action {
-            Action::Pull => "pull",
-            Action::Push => "pull,push",
+    pub(crate) fn scope(&self, access: Access) -> String {
+        let actions = match access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
         };
         format!("repository:{}:{actions}", self.repository)
     }
 
     fn manifest_request(&self, method: Method, identifier: &str) -> Result<Request, RegistryError> {
-        let mut request = self.request(method, &format!("manifests/{identifier}"), Action::Pull)?;
+        let action = match method {
+            Method::HEAD => Action::HeadManifest,
+            _ => Action::PullManifest,
+        };
+        let mut request = self.request(action, method, &format!("manifests/{identifier}"), Access::Pull)?;
         // The full list: ECR and others convert what they hold to what is accepted, and the digest changes with it.
         let accepted = [
             MediaType::Index(Family::Oci),

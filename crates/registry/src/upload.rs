@@ -3,10 +3,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
-use crate::repository::Action;
+use crate::repository::Access;
 use crate::retry::pause;
 use crate::transport::{Body, LONG_PATIENCE, checked, expect, place};
-use crate::{BlobBody, RegistryError, RepositoryClient};
+use crate::{Action, BlobBody, RegistryError, RepositoryClient};
 
 /// What became of a request to mount a blob.
 pub enum Mount {
@@ -35,9 +35,9 @@ impl RepositoryClient {
     /// The registry fails altogether.
     pub async fn mount_blob(&self, digest: &Digest, from: &Repository) -> Result<Mount, RegistryError> {
         let path = format!("blobs/uploads/?mount={digest}&from={from}");
-        let mut request = self.request(Method::POST, &path, Action::Push)?;
+        let mut request = self.request(Action::StartUpload, Method::POST, &path, Access::Push)?;
         // What is pushed to comes first: some token servers read only the first scope.
-        request.scope = format!("{} repository:{from}:pull", self.scope(Action::Push));
+        request.scope = format!("{} repository:{from}:pull", self.scope(Access::Push));
         let response = match self.transport().send(request).await {
             Ok(response) => response,
             // A registry that does not give out the second scope is asked without it.
@@ -58,7 +58,7 @@ impl RepositoryClient {
     /// # Errors
     /// The registry refuses, for example because the repository does not exist.
     pub async fn start_upload(&self) -> Result<UploadSession, RegistryError> {
-        let request = self.request(Method::POST, "blobs/uploads/", Action::Push)?;
+        let request = self.request(Action::StartUpload, Method::POST, "blobs/uploads/", Access::Push)?;
         let (method, url) = (request.method.clone(), request.url.clone());
         let response = self.transport().send(request).await?;
         let response = expect((&method, &url), response, &[StatusCode::ACCEPTED]).await?;
@@ -118,7 +118,10 @@ impl UploadSession {
 
     /// Gives the upload up; that a registry cannot is no matter.
     pub async fn cancel(self) {
-        if let Ok(mut request) = self.repository.request(Method::DELETE, "", Action::Push) {
+        if let Ok(mut request) = self
+            .repository
+            .request(Action::SendBlob, Method::DELETE, "", Access::Push)
+        {
             request.url = self.location;
             request.retries = false;
             let _ = self.repository.transport().send(request).await;
@@ -132,7 +135,7 @@ async fn put_once(
     descriptor: &Descriptor,
     body: &BlobBody,
 ) -> Result<(), RegistryError> {
-    let mut request = repository.request(Method::PUT, "blobs/uploads/", Action::Push)?;
+    let mut request = repository.request(Action::SendBlob, Method::PUT, "blobs/uploads/", Access::Push)?;
     request.url = location.clone();
     request
         .url
