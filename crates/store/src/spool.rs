@@ -1,21 +1,29 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use onlay_oci::Digest;
+
+use crate::{GrowingBlob, GrowingWriter};
+
 /// Where a new layer's bytes go until they are published: memory while they are few, then an unnamed temporary file,
 /// which the system removes whatever becomes of the process.
-#[derive(Debug)]
 pub struct Spool {
     kept: Kept,
     temporary_directory: Option<PathBuf>,
+    listener: Option<Listener>,
 }
+
+/// Who is told that a spool has become a file, which can be read while it grows.
+type Listener = Box<dyn FnOnce(GrowingBlob) + Send>;
 
 #[derive(Debug)]
 enum Kept {
     Memory(Vec<u8>),
-    Disk { file: File, size: u64 },
+    Disk(GrowingWriter),
 }
 
 /// Layers of interpreted lines have some hundred bytes; 8 MiB is also from where a layer is worth sending while it is
@@ -28,18 +36,34 @@ impl Spool {
         Self {
             kept: Kept::Memory(Vec::new()),
             temporary_directory,
+            listener: None,
+        }
+    }
+
+    /// Tells somebody when the spool grows beyond 8 MiB, with what can be read of it.
+    #[must_use]
+    pub fn with_listener(self, listener: impl FnOnce(GrowingBlob) + Send + 'static) -> Self {
+        Self {
+            listener: Some(Box::new(listener)),
+            ..self
         }
     }
 
     /// Ends the spool; its bytes can be read any number of times from here on.
     pub fn finish(self) -> Blob {
-        Blob(match self.kept {
-            Kept::Memory(bytes) => Bytes::Memory(bytes.into()),
-            Kept::Disk { file, size } => Bytes::Disk {
-                file: Arc::new(file),
-                size,
-            },
-        })
+        self.end(None)
+    }
+
+    /// The same for those who have read it while it grew, and go by its digest, which is not computed here.
+    pub fn finish_as(self, digest: Digest) -> Blob {
+        self.end(Some(digest))
+    }
+
+    fn end(self, digest: Option<Digest>) -> Blob {
+        match self.kept {
+            Kept::Memory(bytes) => Blob(Bytes::Memory(bytes.into())),
+            Kept::Disk(writer) => writer.finish(digest),
+        }
     }
 
     fn move_to_disk(&mut self) -> io::Result<()> {
@@ -56,11 +80,19 @@ impl Spool {
             let message = format!("the temporary directory {}: {error}", directory.display());
             io::Error::new(error.kind(), message)
         };
-        let mut file = tempfile::tempfile_in(directory).map_err(named)?;
-        file.write_all(bytes).map_err(named)?;
-        let size = bytes.len() as u64;
-        self.kept = Kept::Disk { file, size };
+        let mut writer = GrowingBlob::create(directory).map_err(named)?;
+        writer.write_all(bytes).map_err(named)?;
+        if let Some(listener) = self.listener.take() {
+            listener(writer.blob());
+        }
+        self.kept = Kept::Disk(writer);
         Ok(())
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spool").field(&self.kept).finish()
     }
 }
 
@@ -71,13 +103,9 @@ impl Write for Spool {
         }
         match &mut self.kept {
             Kept::Memory(kept) => kept.write(bytes),
-            Kept::Disk { file, size } => {
-                let written = file.write(bytes).map_err(|error| {
-                    io::Error::new(error.kind(), format!("the temporary directory: {error}"))
-                })?;
-                *size += written as u64;
-                Ok(written)
-            }
+            Kept::Disk(writer) => writer
+                .write(bytes)
+                .map_err(|error| io::Error::new(error.kind(), format!("the temporary directory: {error}"))),
         }
     }
 
@@ -107,9 +135,25 @@ impl Blob {
 
     /// Reads from the start.
     pub fn reader(&self) -> BlobReader {
+        self.reader_at(0)
+    }
+
+    /// Reads from an offset in bytes.
+    pub fn reader_at(&self, offset: u64) -> BlobReader {
         BlobReader {
             blob: self.clone(),
-            position: 0,
+            position: offset,
+        }
+    }
+
+    pub(crate) fn of_file(file: Arc<File>, size: u64) -> Self {
+        Self(Bytes::Disk { file, size })
+    }
+
+    pub(crate) fn file(&self) -> Option<&Arc<File>> {
+        match &self.0 {
+            Bytes::Memory(_) => None,
+            Bytes::Disk { file, .. } => Some(file),
         }
     }
 }
@@ -120,7 +164,7 @@ impl From<Arc<[u8]>> for Blob {
     }
 }
 
-/// Reads a [`Blob`] from its start, with a position of its own.
+/// Reads a [`Blob`], with a position of its own.
 #[derive(Debug)]
 pub struct BlobReader {
     blob: Blob,
