@@ -10,6 +10,7 @@ use onlay_layer::{
 use onlay_oci::{Descriptor, Family, MediaType};
 use onlay_store::{Blob, Spool};
 
+use crate::BuildEvent;
 use crate::event::StepLayer;
 use crate::inputs::Contents;
 use crate::stage::{StageBuild, StepOutcome};
@@ -132,7 +133,7 @@ impl StageBuild<'_> {
             build_time: self.options.time.map(|time| time.seconds()),
             compression: self.options.compression,
         };
-        let spool = Spool::new(self.options.temporary_directory.clone());
+        let spool = self.spool();
         let inputs = self.inputs.clone();
         let written = tokio::task::spawn_blocking(move || {
             let mut contents = Contents { inputs, files };
@@ -147,9 +148,25 @@ impl StageBuild<'_> {
                     place: place(line),
                     source,
                 })?;
+        let digest = layer.digest.clone();
         Ok(MadeLayer {
             layer,
-            blob: spool.finish(),
+            blob: spool.finish_as(digest),
+        })
+    }
+
+    /// Where the next layer's bytes go. One that belongs to the image is announced when it grows large.
+    fn spool(&self) -> Spool {
+        let spool = Spool::new(self.options.temporary_directory.clone());
+        if !self.graph.plan.is_published(self.position) {
+            return spool;
+        }
+        let (inputs, events) = (self.inputs.clone(), self.events.clone());
+        let (stage, layer) = (self.position, self.made.len());
+        spool.with_listener(move |blob| {
+            if inputs.is_first_announced(stage, layer) {
+                events.send(BuildEvent::LayerGrows(blob));
+            }
         })
     }
 }

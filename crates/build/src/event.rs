@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use onlay_base::ReadLayer;
 use onlay_oci::{Digest, Platform};
+use onlay_store::GrowingBlob;
 
 /// Something that happened while an image was built, for whoever shows it.
 #[derive(Clone, Debug)]
@@ -24,6 +25,9 @@ pub enum BuildEvent {
         /// What the lint has to know of the image.
         base: onlay_dockerfile::BaseImage,
     },
+    /// A layer of the image has grown beyond 8 MiB and can be read from here on, while the rest of it is made. Of the
+    /// layers that one line makes for several platforms it is one: most often they are the same.
+    LayerGrows(GrowingBlob),
     /// An instruction was carried out.
     Step(StepReport),
     /// Something that is probably not what the author wants, or that is left out.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,8 @@ pub(crate) struct Inputs {
     directories: Mutex<Vec<Arc<DirectoryContext>>>,
     /// Check-outs, which end with the build.
     checkouts: Mutex<Vec<TempDir>>,
+    /// Layers that were announced while they grew: the stage, and how many layers it had.
+    announced: Mutex<HashSet<(usize, usize)>>,
 }
 
 /// What holds the files of a listing.
@@ -59,6 +61,12 @@ impl Inputs {
             digest: Arc::new(digest),
             size,
         }
+    }
+
+    /// Tells whether a layer is the first of its line that grows large.
+    pub(crate) fn is_first_announced(&self, stage: usize, layer: usize) -> bool {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.insert((stage, layer))
     }
 
     /// Makes a directory's files known, and gives the number that its contents carry.

@@ -135,6 +135,18 @@ impl Plan {
         }
     }
 
+    /// Tells whether what a stage makes is part of the wanted image: the wanted stage itself, and those it starts from.
+    pub(crate) fn is_published(&self, stage: usize) -> bool {
+        let mut position = self.target;
+        while position != stage {
+            match self.stages.get(&position).map(|stage| &stage.start) {
+                Some(Start::Stage(earlier)) => position = *earlier,
+                Some(Start::Base(_)) | None => return false,
+            }
+        }
+        true
+    }
+
     /// Finds what a line of a stage copies from.
     pub(crate) fn copy_source(&self, from: &str, position: usize) -> Result<CopySource, NameError> {
         self.names.copy_source(from, position)
