@@ -32,4 +32,5 @@ mod onlay;
 mod readers;
 mod robust;
 mod same_digest;
+mod several_destinations;
 mod vault;

@@ -42,6 +42,22 @@ fn render(error: &anyhow::Error) -> String {
     }
 }
 
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut last = text.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if message != last {
+            text.push_str(&format!(": {message}"));
+        }
+        last = message;
+        next = cause.source();
+    }
+    text
+}
+
 /// Lines and arguments are wrong: 2; everything else that fails: 1.
 fn code(error: &anyhow::Error) -> u8 {
     let known_before_io = find::<Usage>(error).is_some()

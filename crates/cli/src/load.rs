@@ -1,19 +1,18 @@
 //! `--load`: the image into Docker, by its own program.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use onlay_build::Built;
 use onlay_oci::Reference;
-use onlay_push::push;
-use onlay_registry::Client;
+use onlay_push::Pusher;
 use onlay_store::{Destination, Location};
 use tempfile::TempDir;
 
 use crate::commands::build::destinations::one_platform;
+use crate::delivery::publication;
 use crate::environment;
-use crate::publish::publication;
 
 /// Docker's own program.
 const DOCKER: &str = "docker";
@@ -29,15 +28,11 @@ pub(crate) fn verify_docker() -> anyhow::Result<()> {
 }
 
 /// Writes an archive for each name and gives it to `docker load`.
-pub(crate) async fn load(
-    client: &Client,
-    built: &Built,
-    names: &[Reference],
-    directory: Option<PathBuf>,
-) -> anyhow::Result<()> {
+pub(crate) async fn load(pusher: &Pusher, built: &Built, names: &[Reference]) -> anyhow::Result<()> {
     if built.images.len() > 1 {
         return Err(one_platform().into());
     }
+    let directory = pusher.temporary_directory.as_ref();
     let directory = directory.context("there is no temporary directory for the archive")?;
     let directory = TempDir::with_prefix_in("onlay-", directory)?;
     let publication = publication(built);
@@ -52,7 +47,10 @@ pub(crate) async fn load(
             file: file.clone(),
             name,
         };
-        push(client, &publication, &Destination::try_from(location)?).await?;
+        let archive = [Destination::try_from(location)?];
+        for written in pusher.push(&publication, &archive, |_, _| ()).await {
+            written?;
+        }
         let loaded = tokio::task::spawn_blocking(move || docker_load(&file));
         loaded.await??;
     }

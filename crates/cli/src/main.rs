@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod context;
+mod delivery;
 mod ecr;
 mod environment;
 mod exit_code;

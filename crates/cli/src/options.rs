@@ -65,6 +65,10 @@ pub(crate) struct OutputOptions {
     #[arg(short, long, value_name = "DEST")]
     pub tag: Vec<String>,
 
+    /// Print what publishing would do with each blob, and publish nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// What is printed on standard output
     #[arg(long, value_enum, default_value = "text")]
     pub format: OutputFormat,

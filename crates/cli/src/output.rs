@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use onlay_build::Built;
-use onlay_push::Pushed;
+use onlay_oci::Descriptor;
+use onlay_push::{Plan, PlannedBlob, Pushed, Step};
+use onlay_store::Destination;
 use serde_json::{Value, json};
 
+use crate::options::OutputFormat;
 use crate::terminal::print;
 
 /// Where an image was published, and what became of its blobs.
@@ -14,6 +17,75 @@ pub(crate) struct Published {
     pub destination: String,
     /// What the push brought about.
     pub pushed: Pushed,
+}
+
+impl Published {
+    pub(crate) fn new(destination: &Destination, pushed: Pushed) -> Self {
+        Self {
+            destination: destination.to_string(),
+            pushed,
+        }
+    }
+}
+
+/// Prints what publishing would do: for each destination its name with the digest, and below it a line for each blob.
+pub(crate) fn print_plans(plans: &[Plan], format: OutputFormat) -> anyhow::Result<()> {
+    match format {
+        OutputFormat::Text => plans
+            .iter()
+            .flat_map(plan_lines)
+            .try_for_each(|line| print(&line)),
+        OutputFormat::Json => {
+            let plans: Vec<Value> = plans.iter().map(plan_value).collect();
+            print(&json!({ "plans": plans }).to_string())
+        }
+    }
+}
+
+fn plan_lines(plan: &Plan) -> Vec<String> {
+    let summary = match plan.unchanged {
+        true => "has it already".to_owned(),
+        false => format!("{} bytes to send", plan.bytes()),
+    };
+    let first = format!("{}@{}: {summary}", plan.destination, plan.digest);
+    let blobs = plan.blobs.iter().map(|blob| {
+        let (step, from) = step_words(&blob.step);
+        let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+        let Descriptor { digest, size, .. } = &blob.descriptor;
+        format!("  {step:<7} {digest} {size} bytes{from}")
+    });
+    let manifests = plan
+        .manifests
+        .iter()
+        .map(|manifest| format!("  put     {} {} bytes", manifest.digest, manifest.size));
+    [first].into_iter().chain(blobs).chain(manifests).collect()
+}
+
+fn plan_value(plan: &Plan) -> Value {
+    let blob = |blob: &PlannedBlob| {
+        let (step, from) = step_words(&blob.step);
+        let Descriptor { digest, size, .. } = &blob.descriptor;
+        json!({ "digest": digest.to_string(), "size": size, "step": step, "from": from })
+    };
+    json!({
+        "name": plan.destination.to_string(),
+        "digest": plan.digest.to_string(),
+        "unchanged": plan.unchanged,
+        "bytes": plan.bytes(),
+        "blobs": plan.blobs.iter().map(blob).collect::<Vec<_>>(),
+        "manifests": plan.manifests.iter().map(|manifest| manifest.digest.to_string()).collect::<Vec<_>>(),
+    })
+}
+
+/// What becomes of a blob, in a word, and where it comes from.
+fn step_words(step: &Step) -> (&'static str, Option<String>) {
+    match step {
+        Step::Present => ("present", None),
+        Step::Mount { from } => ("mount", Some(from.to_string())),
+        Step::Stream { from } => ("stream", Some(from.clone())),
+        Step::Upload => ("upload", None),
+        Step::Foreign => ("foreign", None),
+    }
 }
 
 /// Prints one line for each destination: its name with its tag, and the digest.

@@ -1,17 +1,17 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use onlay_base::{Bases, ImageSource};
+use onlay_base::Bases;
 use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, StageBases};
 use onlay_dockerfile::LintedStages;
 use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
-use onlay_oci::{Digest, Document, MediaType, PlatformSelection};
-use onlay_push::{BlobOrigin, Publication, PublishedBlob, push};
+use onlay_oci::PlatformSelection;
+use onlay_push::Pusher;
 use onlay_shell::Tools;
-use onlay_store::{Blob, Destination};
 
 use crate::commands::build::destinations::Destinations;
 use crate::commands::build::lint::Lint;
+use crate::delivery::{plans, publication, publish};
 use crate::failure::Usage;
 use crate::load::{load, verify_docker};
 use crate::options::{
@@ -64,9 +64,18 @@ impl Request {
         let built = builder.build(&self.recipe, &options).await?;
         self.tell_warnings(progress)?;
         progress.tell(&self.created(&built));
-        let published = publish(&session, &built, &self.destinations.published, progress).await?;
+        let pusher = Pusher {
+            client: session.client.clone(),
+            temporary_directory: self.work.temporary_directory(),
+        };
+        if self.output.dry_run {
+            return self.print_plans(&pusher, &built, progress).await;
+        }
+        let publication = publication(&built);
+        let (published, failed) =
+            publish(&pusher, &publication, &self.destinations.published, progress).await;
         if let Some(names) = &self.destinations.loaded {
-            load(&session.client, &built, names, self.work.temporary_directory()).await?;
+            load(&pusher, &built, names).await?;
         }
         if self.work.explain {
             progress.explain(session.client.counters().traffic());
@@ -76,7 +85,15 @@ impl Request {
             progress.tell(&Notice::Warning(warning.to_owned()));
         }
         progress.finish();
-        self.print(&built, &published)
+        self.print(&built, &published)?;
+        failed.map_or(Ok(()), |failed| Err(failed.into()))
+    }
+
+    /// `--dry-run`: what publishing would do, in place of doing it.
+    async fn print_plans(&self, pusher: &Pusher, built: &Built, progress: &Progress) -> anyhow::Result<()> {
+        let plans = plans(pusher, &publication(built), &self.destinations.published).await?;
+        progress.finish();
+        output::print_plans(&plans, self.output.format)
     }
 
     fn builder(&self, session: &Session, progress: &Progress) -> Builder {
@@ -244,78 +261,4 @@ fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)>, Usage> {
         ))),
     };
     texts.iter().map(pair).collect()
-}
-
-async fn publish(
-    session: &Session,
-    built: &Built,
-    destinations: &[Destination],
-    progress: &Progress,
-) -> anyhow::Result<Vec<Published>> {
-    let publication = publication(built);
-    let mut published = Vec::new();
-    for destination in destinations {
-        progress.status(format!("publishing to {destination}"));
-        let pushed = push(&session.client, &publication, destination).await?;
-        let done = Published {
-            destination: destination.to_string(),
-            pushed,
-        };
-        progress.tell(&Notice::Published(&done));
-        if done.pushed.transfers.foreign > 0 {
-            let layers = done.pushed.transfers.foreign;
-            let warning =
-                format!("{layers} foreign layers are not in `{destination}`: they stay at their own URLs");
-            progress.tell(&Notice::Warning(warning));
-        }
-        published.push(done);
-    }
-    Ok(published)
-}
-
-/// Everything that the image refers to, with where its bytes are.
-pub(crate) fn publication(built: &Built) -> Publication {
-    let several = built.images.len() > 1;
-    Publication {
-        root: built.root.clone(),
-        manifests: built
-            .images
-            .iter()
-            .filter(|_| several)
-            .map(|image| Document::Manifest(image.image.manifest.clone()))
-            .collect(),
-        blobs: built.images.iter().flat_map(blobs).collect(),
-        platform: (!several)
-            .then(|| built.images.first().map(|image| image.platform.clone()))
-            .flatten(),
-    }
-}
-
-fn blobs(image: &onlay_build::BuiltImage) -> Vec<PublishedBlob> {
-    let made: HashMap<&Digest, &Blob> = image
-        .made
-        .iter()
-        .map(|(layer, blob)| (&layer.digest, blob))
-        .collect();
-    let layers = image.image.manifest.layers().iter().map(|descriptor| {
-        let origin = match (
-            made.get(&descriptor.digest),
-            &descriptor.media_type,
-            &image.source,
-        ) {
-            (Some(blob), ..) => BlobOrigin::Made((*blob).clone()),
-            (None, MediaType::ForeignLayer(..), _) | (None, _, None) => BlobOrigin::Foreign,
-            (None, _, Some(ImageSource::Registry(repository))) => BlobOrigin::Registry(repository.clone()),
-            (None, _, Some(ImageSource::Store(store))) => BlobOrigin::Store(store.clone()),
-        };
-        PublishedBlob {
-            descriptor: descriptor.clone(),
-            origin,
-        }
-    });
-    let config = PublishedBlob {
-        descriptor: image.image.manifest.config().clone(),
-        origin: BlobOrigin::Made(Blob::from(image.image.configuration.clone())),
-    };
-    layers.chain([config]).collect()
 }

@@ -1,13 +1,56 @@
 use std::path::Path;
 
 use onlay_oci::{Descriptor, Document, Tag};
-use onlay_store::{Layout, StoreError};
+use onlay_store::{Destination, Layout, StoreError};
 
+use crate::plan::{Plan, PlannedBlob, Step};
 use crate::push::{PushFailure, Pushed, Transfer, Transfers};
+use crate::sources::Sources;
 use crate::{BlobOrigin, Publication, PublishedBlob};
+
+/// Finds out what is missing in a layout, or in an archive, which is always written anew.
+pub(crate) async fn plan(
+    publication: &Publication,
+    destination: &Destination,
+    directory: Option<&Path>,
+) -> Result<Plan, PushFailure> {
+    let layout = match directory.map(Path::to_owned) {
+        Some(directory) if directory.join("oci-layout").is_file() => {
+            Some(blocking(move || Layout::open(&directory)).await?)
+        }
+        _ => None,
+    };
+    let mut blobs = Vec::new();
+    for blob in publication.transfers() {
+        let is_present = match &layout {
+            Some(layout) => has_blob(layout, &blob.descriptor).await?,
+            None => false,
+        };
+        blobs.push(PlannedBlob {
+            descriptor: blob.descriptor.clone(),
+            step: step(blob, is_present),
+        });
+    }
+    Ok(Plan::new(destination.clone(), publication, blobs))
+}
+
+fn step(blob: &PublishedBlob, is_present: bool) -> Step {
+    match &blob.origin {
+        BlobOrigin::Foreign => Step::Foreign,
+        _ if is_present => Step::Present,
+        BlobOrigin::Made(_) => Step::Upload,
+        BlobOrigin::Store(_) => Step::Stream {
+            from: "a layout or archive".to_owned(),
+        },
+        BlobOrigin::Registry(origin) => Step::Stream {
+            from: format!("{}/{}", origin.registry(), origin.repository()),
+        },
+    }
+}
 
 pub(crate) async fn push(
     publication: &Publication,
+    sources: &Sources,
     directory: &Path,
     tag: Option<&Tag>,
 ) -> Result<Pushed, PushFailure> {
@@ -15,7 +58,7 @@ pub(crate) async fn push(
     let layout = blocking(move || Layout::create(&path)).await?;
     let mut transfers = Transfers::default();
     for blob in publication.transfers() {
-        let transfer = bring(&layout, blob).await?;
+        let transfer = bring(&layout, blob, sources).await?;
         transfers.count(transfer, blob.descriptor.size);
     }
     for document in publication.manifests.iter().chain([&publication.root]) {
@@ -31,18 +74,22 @@ pub(crate) async fn push(
     })
 }
 
-async fn bring(layout: &Layout, blob: &PublishedBlob) -> Result<Transfer, PushFailure> {
+async fn bring(layout: &Layout, blob: &PublishedBlob, sources: &Sources) -> Result<Transfer, PushFailure> {
     if matches!(blob.origin, BlobOrigin::Foreign) {
         return Ok(Transfer::Foreign);
     }
-    let (target, descriptor) = (layout.clone(), blob.descriptor.clone());
-    if blocking(move || Ok(target.has_blob(&descriptor))).await? {
+    if has_blob(layout, &blob.descriptor).await? {
         return Ok(Transfer::Present);
     }
-    let reader = blob.reader().await?;
+    let reader = sources.reader(blob).await?;
     let (target, descriptor) = (layout.clone(), blob.descriptor.clone());
     blocking(move || target.write_blob(&descriptor, reader)).await?;
     Ok(blob.transfer())
+}
+
+async fn has_blob(layout: &Layout, descriptor: &Descriptor) -> Result<bool, PushFailure> {
+    let (layout, descriptor) = (layout.clone(), descriptor.clone());
+    blocking(move || Ok(layout.has_blob(&descriptor))).await
 }
 
 async fn write(layout: &Layout, document: &Document) -> Result<(), PushFailure> {

@@ -13,11 +13,13 @@
 //! It deliberately makes no images and compresses nothing.
 
 mod archive;
-mod blob;
 mod layout;
+mod plan;
 mod publication;
 mod push;
 mod registry;
+mod sources;
 
+pub use plan::{Depth, Plan, PlannedBlob, Step};
 pub use publication::{BlobOrigin, Publication, PublishedBlob};
-pub use push::{PushError, PushFailure, Pushed, Transfer, Transfers, push};
+pub use push::{PushError, PushFailure, Pushed, Pusher, Transfer, Transfers};

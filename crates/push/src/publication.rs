@@ -5,6 +5,8 @@ use onlay_oci::{Descriptor, Digest, Document, Platform};
 use onlay_registry::RepositoryClient;
 use onlay_store::{Blob, Store};
 
+use crate::Transfer;
+
 /// An image or index that is ready to be published.
 #[derive(Clone)]
 pub struct Publication {
@@ -51,5 +53,16 @@ impl Publication {
             .collect();
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.descriptor.size));
         blobs
+    }
+}
+
+impl PublishedBlob {
+    /// What it is called when its bytes have moved.
+    pub(crate) fn transfer(&self) -> Transfer {
+        match self.origin {
+            BlobOrigin::Made(_) => Transfer::Uploaded,
+            BlobOrigin::Registry(_) | BlobOrigin::Store(_) => Transfer::Copied,
+            BlobOrigin::Foreign => Transfer::Foreign,
+        }
     }
 }

@@ -1,8 +1,15 @@
+use std::io;
+use std::path::PathBuf;
+
+use futures_util::future::join_all;
 use onlay_oci::Digest;
 use onlay_registry::{Client, RegistryError};
 use onlay_store::{Destination, Location, StoreError};
 
-use crate::{Publication, archive, layout, registry};
+use crate::plan::{Depth, Plan};
+use crate::registry::Target;
+use crate::sources::Sources;
+use crate::{Publication, archive, layout};
 
 /// What a push has brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +20,16 @@ pub struct Pushed {
     pub transfers: Transfers,
     /// Whether the tag already named this image, so that nothing was sent.
     pub unchanged: bool,
+}
+
+impl Pushed {
+    pub(crate) fn unchanged(digest: Digest) -> Self {
+        Self {
+            digest,
+            transfers: Transfers::default(),
+            unchanged: true,
+        }
+    }
 }
 
 /// How one blob got to its destination.
@@ -58,32 +75,122 @@ impl Transfers {
     }
 }
 
-/// Publishes an image at one destination.
-///
-/// Pushing what is there already changes nothing and sends nothing. Several pushes may run at a time.
-///
-/// # Errors
-/// The destination or a blob's origin failed; the tag then still names what it named before.
-///
-/// # Cancel safety
-/// Dropping the future leaves blobs at most, never a tag on something incomplete.
-pub async fn push(
-    client: &Client,
-    publication: &Publication,
-    destination: &Destination,
-) -> Result<Pushed, PushError> {
-    let pushed = match destination.location() {
-        Location::Registry(reference) => registry::push(client, publication, reference).await,
-        Location::Layout { directory, tag } => layout::push(publication, directory, tag.as_ref()).await,
-        Location::OciArchive { file, tag } => archive::push_oci(publication, file, tag.as_ref()).await,
-        Location::DockerArchive { file, name } => {
-            archive::push_docker(publication, file, name.as_ref()).await
+/// Brings images to destinations.
+#[derive(Clone, Debug)]
+pub struct Pusher {
+    /// Registries.
+    pub client: Client,
+    /// Where blobs go that several destinations read; without it each reads by itself.
+    pub temporary_directory: Option<PathBuf>,
+}
+
+impl Pusher {
+    /// Finds out what a push to each destination would do. Nothing is changed anywhere.
+    ///
+    /// # Errors
+    /// For each destination its own: it could not be asked.
+    pub async fn plan(
+        &self,
+        publication: &Publication,
+        destinations: &[Destination],
+        depth: Depth,
+    ) -> Vec<Result<Plan, PushError>> {
+        let plans = destinations.iter().map(|destination| async move {
+            let plan = self.plan_one(publication, destination, depth).await;
+            plan.map_err(failed_at(destination))
+        });
+        join_all(plans).await
+    }
+
+    /// Publishes an image at every destination, all at the same time; each blob is read once from where it is. `done` is
+    /// told of each destination when it is through.
+    ///
+    /// Pushing what is there already changes nothing and sends nothing. Several pushes may run at a time.
+    ///
+    /// # Errors
+    /// For each destination its own: it or a blob's origin failed, and its tag still names what it named before. The
+    /// others go on.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves blobs at most, never a tag on something incomplete.
+    pub async fn push(
+        &self,
+        publication: &Publication,
+        destinations: &[Destination],
+        done: impl Fn(&Destination, &Result<Pushed, PushError>),
+    ) -> Vec<Result<Pushed, PushError>> {
+        let plans = self.plan(publication, destinations, Depth::Needed).await;
+        let known = plans.iter().filter_map(|plan| plan.as_ref().ok());
+        let sources = &Sources::of_plans(known, self.temporary_directory.clone());
+        let done = &done;
+        let pushes = plans
+            .into_iter()
+            .zip(destinations)
+            .map(|(plan, destination)| async move {
+                let pushed = match plan {
+                    Ok(plan) => {
+                        let pushed = self.carry_out(&plan, publication, sources).await;
+                        pushed.map_err(failed_at(destination))
+                    }
+                    Err(error) => Err(error),
+                };
+                done(destination, &pushed);
+                pushed
+            });
+        join_all(pushes).await
+    }
+
+    async fn plan_one(
+        &self,
+        publication: &Publication,
+        destination: &Destination,
+        depth: Depth,
+    ) -> Result<Plan, PushFailure> {
+        match destination.location() {
+            Location::Registry(reference) => {
+                let target = Target::new(&self.client, reference);
+                target.plan(publication, destination, depth).await
+            }
+            Location::Layout { directory, .. } => {
+                layout::plan(publication, destination, Some(directory)).await
+            }
+            Location::OciArchive { .. } => layout::plan(publication, destination, None).await,
+            Location::DockerArchive { .. } => {
+                archive::refuse_several_platforms(publication)?;
+                layout::plan(publication, destination, None).await
+            }
         }
-    };
-    pushed.map_err(|source| PushError {
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        publication: &Publication,
+        sources: &Sources,
+    ) -> Result<Pushed, PushFailure> {
+        match plan.destination.location() {
+            Location::Registry(reference) => {
+                let target = Target::new(&self.client, reference);
+                target.carry_out(plan, publication, sources).await
+            }
+            Location::Layout { directory, tag } => {
+                layout::push(publication, sources, directory, tag.as_ref()).await
+            }
+            Location::OciArchive { file, tag } => {
+                archive::push_oci(publication, sources, file, tag.as_ref()).await
+            }
+            Location::DockerArchive { file, name } => {
+                archive::push_docker(publication, sources, file, name.as_ref()).await
+            }
+        }
+    }
+}
+
+fn failed_at(destination: &Destination) -> impl Fn(PushFailure) -> PushError + '_ {
+    |source| PushError {
         destination: destination.to_string(),
         source,
-    })
+    }
 }
 
 /// A push that failed.
@@ -111,6 +218,18 @@ pub enum PushFailure {
     SeveralPlatforms {
         /// How many.
         platforms: usize,
+    },
+    /// The registry has a blob where it cannot be used.
+    #[error("the registry has archived `{digest}`; it must be restored there before an image can use it")]
+    Archived {
+        /// The blob.
+        digest: Digest,
+    },
+    /// There is no room for a blob that several destinations read.
+    #[error("a file for what several destinations need could not be made")]
+    Spool {
+        /// What happened.
+        source: io::Error,
     },
     /// A thread that wrote to disk ended without an answer.
     #[error("writing to disk was interrupted")]

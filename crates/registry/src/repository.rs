@@ -13,7 +13,7 @@ use url::Url;
 use crate::mirrors::{Source, Sources};
 use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
-use crate::{Action, BlobStream, Client, RegistryError};
+use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError};
 
 /// One repository of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -142,6 +142,31 @@ impl RepositoryClient {
         self.registry == other.registry && self.repository == other.repository
     }
 
+    /// What is different about its registry.
+    pub fn profile(&self) -> Profile {
+        self.client.profile(&self.registry)
+    }
+
+    /// Tells which blobs are there, in the order of the digests, where the registry's extension can tell that of many at
+    /// once; none where each is to be asked for ([`head_blob`](Self::head_blob)).
+    ///
+    /// # Errors
+    /// The extension failed.
+    pub async fn present(&self, digests: &[Digest]) -> Result<Option<Vec<Presence>>, RegistryError> {
+        let Some(extension) = self.client.extension(&self.registry) else {
+            return Ok(None);
+        };
+        let present = extension.present(&self.registry, &self.repository, digests).await;
+        present.map_err(|source| self.extension_failed(source))
+    }
+
+    fn extension_failed(&self, source: ExtensionError) -> RegistryError {
+        RegistryError::Extension {
+            registry: self.registry.to_string(),
+            source,
+        }
+    }
+
     /// Makes sure that the repository exists, where somebody knows how and was told to.
     ///
     /// # Errors
@@ -153,10 +178,7 @@ impl RepositoryClient {
         extension
             .ensure_repository(&self.registry, &self.repository)
             .await
-            .map_err(|source| RegistryError::Extension {
-                registry: self.registry.to_string(),
-                source,
-            })
+            .map_err(|source| self.extension_failed(source))
     }
 
     /// Looks a manifest or index up by tag or digest: one HEAD, which costs nothing where pulls are counted. A registry

@@ -32,8 +32,8 @@ struct State {
 enum End {
     /// These are all, and this is their digest, if anybody needs it.
     Whole(Option<Digest>),
-    /// Whoever wrote them gave up.
-    Abandoned,
+    /// Whoever wrote them gave up, and why.
+    Abandoned(String),
 }
 
 /// The end that writes. Dropping it before [`finish`](Self::finish) fails all readers.
@@ -67,7 +67,7 @@ impl GrowingBlob {
         let state = self.state();
         match &state.end {
             Some(End::Whole(Some(digest))) => Some((digest.clone(), state.size)),
-            Some(End::Whole(None) | End::Abandoned) | None => None,
+            Some(End::Whole(None) | End::Abandoned(_)) | None => None,
         }
     }
 
@@ -83,7 +83,7 @@ impl GrowingBlob {
             match &state.end {
                 _ if state.size > position => return Ok(state.size),
                 Some(End::Whole(_)) => return Ok(state.size),
-                Some(End::Abandoned) => return Err(io::Error::other("what writes it has given up")),
+                Some(End::Abandoned(why)) => return Err(io::Error::other(why.clone())),
                 None => {}
             }
             let woken = self.0.changed.wait(state);
@@ -112,6 +112,17 @@ impl GrowingWriter {
         self.0.update(|state| state.end = Some(End::Whole(digest)));
         Blob::of_file(self.0.0.file.clone(), self.0.state().size)
     }
+
+    /// Gives up; all readers fail with this reason.
+    pub fn abandon(self, reason: &str) {
+        self.give_up(reason);
+    }
+
+    fn give_up(&self, reason: &str) {
+        self.0.update(|state| {
+            state.end.get_or_insert_with(|| End::Abandoned(reason.to_owned()));
+        });
+    }
 }
 
 impl Write for GrowingWriter {
@@ -128,9 +139,7 @@ impl Write for GrowingWriter {
 
 impl Drop for GrowingWriter {
     fn drop(&mut self) {
-        self.0.update(|state| {
-            state.end.get_or_insert(End::Abandoned);
-        });
+        self.give_up("what writes it has ended before its end");
     }
 }
 
@@ -197,8 +206,11 @@ mod tests {
         let reader = read(&writer.blob(), 0);
         writer.write_all(b"abc").unwrap();
         let blob = writer.blob();
-        drop(writer);
-        assert!(reader.join().unwrap().is_err());
+        writer.abandon("the source is gone");
+        assert_eq!(
+            reader.join().unwrap().unwrap_err().to_string(),
+            "the source is gone"
+        );
         assert_eq!(blob.end(), None);
     }
 }

@@ -1,0 +1,164 @@
+//! One image at several destinations at once, and the plan of it.
+
+use std::time::Duration;
+
+use onlay_testkit::{
+    Fault, Front, FrontAuth, Misbehaviour, Registry, Strictness, TestBase, upload_layout, validate_layout,
+    validate_registry,
+};
+
+use crate::onlay::{Home, VAULT};
+
+const ABOVE_BASE: Strictness = Strictness::LayersAbove(TestBase::LAYERS);
+
+/// A base in a registry with a front before it, and two registries to publish at, with fronts of their own.
+struct Case {
+    home: Home,
+    source: Front,
+    first: Front,
+    second: Front,
+    _registries: [Registry; 3],
+}
+
+impl Case {
+    fn new() -> Self {
+        let home = Home::new();
+        let registries = [Registry::start(), Registry::start(), Registry::start()];
+        home.test_base(&TestBase::FULL);
+        upload_layout(&home.join("base"), "1", registries[0].host(), "base", "1", None);
+        let front = |registry: &Registry| Front::start(registry.host(), FrontAuth::Registry);
+        Self {
+            home,
+            source: front(&registries[0]),
+            first: front(&registries[1]),
+            second: front(&registries[2]),
+            _registries: registries,
+        }
+    }
+
+    fn base(&self) -> String {
+        format!("{}/base:1", self.source.host())
+    }
+
+    fn destinations(&self) -> [String; 2] {
+        [&self.first, &self.second].map(|front| format!("{}/out:v", front.host()))
+    }
+}
+
+fn count(front: &Front, method: &str, path: &str) -> usize {
+    let requests = front.requests();
+    let matching = requests
+        .iter()
+        .filter(|request| request.method == method && request.path.contains(path));
+    matching.count()
+}
+
+#[test]
+fn each_blob_is_read_once_for_all_destinations() {
+    let case = Case::new();
+    let [first, second] = case.destinations();
+    let more = ["-t", &first, "-t", &second, "-t", "oci:out:v"];
+    let run = case.home.apply_vault(&case.base(), &more);
+    let digests = run.digests();
+    assert_eq!(digests.len(), 3);
+    assert!(digests.iter().all(|digest| *digest == digests[0]));
+    for front in [&case.first, &case.second] {
+        validate_registry(front.host(), "out", "v", None, ABOVE_BASE);
+    }
+    validate_layout(&case.home.join("out"), "v", ABOVE_BASE);
+
+    // A run whose listings are known reads layers for copying only.
+    case.source.clear_requests();
+    let arguments = ["-t", "oci:again:a", "-t", "oci:other:b"];
+    case.home.apply_vault(&case.base(), &arguments);
+    let requests = case.source.requests();
+    let mut read: Vec<&str> = requests
+        .iter()
+        .filter(|request| request.method == "GET" && request.path.contains("/blobs/"))
+        .map(|request| request.path.as_str())
+        .collect();
+    let all = read.len();
+    read.sort_unstable();
+    read.dedup();
+    assert!(all >= TestBase::LAYERS, "{read:?}");
+    assert_eq!(all, read.len(), "no blob is read twice");
+}
+
+#[test]
+fn the_slowest_does_not_hold_the_others() {
+    let case = Case::new();
+    let stall = Misbehaviour::Stall(Duration::from_secs(4));
+    case.first
+        .inject(Fault::times(1, "POST", "/blobs/uploads/", stall));
+    let [slow, fast] = case.destinations();
+    let run = case.home.apply_vault(&case.base(), &["-t", &slow, "-t", &fast]);
+    let told = |name: &str| run.stderr.find(&format!("{name}: ")).expect("it is told");
+    assert!(told(&fast) < told(&slow), "{}", run.stderr);
+    assert!(
+        run.stdout.starts_with(&slow),
+        "in the order of -t: {}",
+        run.stdout
+    );
+}
+
+#[test]
+fn one_that_fails_does_not_stop_the_others() {
+    let case = Case::new();
+    let refusal = Misbehaviour::answer(403, &[]);
+    case.first.inject(Fault::always("PUT", "/manifests/", refusal));
+    let [broken, whole] = case.destinations();
+    let base = case.base();
+    let arguments: Vec<&str> = ["apply", &base]
+        .into_iter()
+        .chain(VAULT)
+        .chain(["-t", &broken, "-t", &whole])
+        .collect();
+    let run = case.home.run(&arguments);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stdout.starts_with(&format!("{whole}@sha256:")),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(run.stdout.lines().count(), 1);
+    assert!(
+        run.stderr.contains(&format!("failed to push `{broken}`")),
+        "{}",
+        run.stderr
+    );
+    validate_registry(case.second.host(), "out", "v", None, ABOVE_BASE);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let case = Case::new();
+    let [first, _] = case.destinations();
+    let sibling = format!("{}/out:v", case.source.host());
+    let run = case.home.apply_vault(
+        &case.base(),
+        &["-t", &first, "-t", &sibling, "-t", "oci:out:v", "--dry-run"],
+    );
+    for front in [&case.source, &case.first] {
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            assert_eq!(count(front, method, ""), 0, "{method}");
+        }
+    }
+    assert!(!case.home.join("out").exists());
+    let lines = |word: &str| run.stdout.lines().filter(|line| line.contains(word)).count();
+    assert_eq!(lines("bytes to send"), 3, "{}", run.stdout);
+    assert!(lines("mount   sha256:") >= TestBase::LAYERS, "{}", run.stdout);
+    assert!(lines("bytes from base") >= TestBase::LAYERS, "{}", run.stdout);
+    assert!(
+        lines(&format!("from {}/base", case.source.host())) >= 2 * TestBase::LAYERS,
+        "{}",
+        run.stdout
+    );
+
+    case.home.apply_vault(&case.base(), &["-t", &first]);
+    let again = case
+        .home
+        .apply_vault(&case.base(), &["-t", &first, "--dry-run", "--format", "json"]);
+    let plans: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(plans["plans"][0]["unchanged"], true);
+    assert_eq!(plans["plans"][0]["bytes"], 0);
+}
