@@ -1,7 +1,7 @@
-//! The pusher: brings a finished image to a destination, and nothing of it that is there already.
+//! The pusher: brings a finished image to its destinations, and nothing of it that is there already.
 //!
-//! A [`Publication`] is an image or index with all that it refers to, each blob with the place it comes from. [`push()`]
-//! brings it to a registry, an OCI layout or an archive:
+//! A [`Publication`] is an image or index with all that it refers to, each blob with the place it comes from. A
+//! [`Pusher`] finds out for each destination what is missing (a [`Plan`]), and brings it there:
 //!
 //! 1. blobs, several at a time, big ones first: already there, else mounted from a repository of the same registry, else
 //!    streamed from where they are, else uploaded;
@@ -9,6 +9,8 @@
 //! 3. the image or index itself under its tag, once, last.
 //!
 //! So a reader never sees half an image, and a push that is cut off leaves nothing but blobs that the next one finds.
+//! Destinations are registries, OCI layouts and archives; of several each goes at its own speed, and what they need from
+//! elsewhere is read once.
 //!
 //! It deliberately makes no images and compresses nothing.
 
