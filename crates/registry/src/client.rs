@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::origin::default_endpoint;
 use crate::{
     Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Profile, ProxyOptions,
-    RegistryError, RepositoryClient,
+    RegistryError, RepositoryClient, UploadForm,
 };
 
 /// How registries are reached.
@@ -87,6 +87,8 @@ struct Shared {
 pub(crate) struct RegistryState {
     pub(crate) auth: Mutex<AuthState>,
     pub(crate) gate: Gate,
+    /// How it was found to take blobs, where that is not what its profile says.
+    pub(crate) upload_form: Lock<Option<UploadForm>>,
 }
 
 impl Client {
@@ -166,6 +168,7 @@ impl Client {
         let fresh = || RegistryState {
             auth: Mutex::default(),
             gate: Gate::default(),
+            upload_form: Lock::default(),
         };
         registries
             .entry(registry.clone())

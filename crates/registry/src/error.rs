@@ -137,6 +137,14 @@ pub enum RegistryError {
         /// What is missing.
         what: &'static str,
     },
+    /// The registry takes no blob of no bytes.
+    #[error("`{registry}` takes no empty blob (registry profile `{profile}`), and the image has one")]
+    EmptyBlob {
+        /// The registry.
+        registry: String,
+        /// The profile that says so.
+        profile: &'static str,
+    },
     /// The bytes of an upload were not to be had.
     #[error("the bytes for {place} could not be read")]
     Body {
@@ -222,6 +230,7 @@ impl RegistryError {
             | Self::TooLarge { .. }
             | Self::Document { .. }
             | Self::Forbidden { .. }
+            | Self::EmptyBlob { .. }
             | Self::Body { .. }
             | Self::Keychain { .. }
             | Self::Blocked { .. }

@@ -23,7 +23,8 @@ pub(crate) struct Outgoing {
     held: Option<Bytes>,
     /// Bytes that came from the source.
     read: u64,
-    size: u64,
+    /// What it must have, if that is known.
+    size: Option<u64>,
     ended: bool,
     watch: Watch,
 }
@@ -48,7 +49,7 @@ enum Phase {
 }
 
 impl Outgoing {
-    pub(crate) fn new(pieces: BoxStream<'static, io::Result<Bytes>>, size: u64) -> (Self, Watch) {
+    pub(crate) fn new(pieces: BoxStream<'static, io::Result<Bytes>>, size: Option<u64>) -> (Self, Watch) {
         let watch = Watch(Arc::new(Mutex::new(State {
             phase: Phase::Piece(Instant::now()),
             failure: None,
@@ -67,7 +68,7 @@ impl Outgoing {
     /// Takes a piece, and gives the one that was held back before it.
     fn exchange(&mut self, piece: Bytes) -> io::Result<Option<Bytes>> {
         self.read += piece.len() as u64;
-        if self.read > self.size {
+        if self.size.is_some_and(|size| self.read > size) {
             return Err(self.wrong_size("more than"));
         }
         if piece.is_empty() {
@@ -78,14 +79,15 @@ impl Outgoing {
 
     /// Gives the last piece, now that there is no other.
     fn finish(&mut self) -> io::Result<Option<Bytes>> {
-        if self.read < self.size {
+        if self.size.is_some_and(|size| self.read < size) {
             return Err(self.wrong_size("only"));
         }
         Ok(self.held.take())
     }
 
     fn wrong_size(&self, relation: &str) -> io::Error {
-        let (size, found) = (self.size, self.read.min(self.size));
+        let size = self.size.unwrap_or_default();
+        let found = self.read.min(size);
         io::Error::new(
             io::ErrorKind::InvalidData,
             format!("expected {size} bytes, found {relation} {found}"),
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     async fn send(pieces: Vec<io::Result<Bytes>>, size: u64) -> Result<Vec<u8>, String> {
-        let (outgoing, watch) = Outgoing::new(stream::iter(pieces).boxed(), size);
+        let (outgoing, watch) = Outgoing::new(stream::iter(pieces).boxed(), Some(size));
         let sent: Result<Vec<Bytes>, _> = outgoing.try_collect().await;
         let failure = watch.take_failure().map(|failure| failure.to_string());
         sent.map(|pieces| pieces.concat())
@@ -193,7 +195,7 @@ mod tests {
             Ok(Bytes::from("c")),
             Err(io::Error::other("wrong digest")),
         ];
-        let (mut outgoing, watch) = Outgoing::new(stream::iter(pieces).boxed(), 3);
+        let (mut outgoing, watch) = Outgoing::new(stream::iter(pieces).boxed(), Some(3));
         assert_eq!(outgoing.next().await.unwrap().unwrap(), "ab");
         assert!(outgoing.next().await.unwrap().is_err());
         assert!(outgoing.next().await.is_none());
@@ -222,13 +224,13 @@ mod tests {
                 () = tokio::time::sleep(Duration::from_secs(3600)) => None,
             }
         };
-        let (outgoing, watch) = Outgoing::new(stream::pending().boxed(), 3);
+        let (outgoing, watch) = Outgoing::new(stream::pending().boxed(), Some(3));
         assert_eq!(stalls(outgoing, watch, 0).await, None);
         let two = [Ok(Bytes::from("ab")), Ok(Bytes::from("c"))];
-        let (outgoing, watch) = Outgoing::new(stream::iter(two).boxed(), 3);
+        let (outgoing, watch) = Outgoing::new(stream::iter(two).boxed(), Some(3));
         assert_eq!(stalls(outgoing, watch, 1).await, Some(30));
         let one = [Ok(Bytes::from("abc"))];
-        let (outgoing, watch) = Outgoing::new(stream::iter(one).boxed(), 3);
+        let (outgoing, watch) = Outgoing::new(stream::iter(one).boxed(), Some(3));
         assert_eq!(stalls(outgoing, watch, 1).await, Some(900));
     }
 }

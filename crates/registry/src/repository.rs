@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -13,7 +13,7 @@ use url::Url;
 use crate::mirrors::{Source, Sources};
 use crate::retry::{ATTEMPTS, pause};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
-use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError};
+use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, UploadForm};
 
 /// One repository of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -380,6 +380,18 @@ impl RepositoryClient {
             api: self.api(),
             has_successor: !self.is_last,
         }
+    }
+
+    /// How finished blobs are sent: as the profile says, until the registry was found to want it otherwise.
+    pub(crate) fn upload_form(&self) -> UploadForm {
+        let state = self.client.state(&self.registry);
+        let found = *state.upload_form.lock().unwrap_or_else(PoisonError::into_inner);
+        found.unwrap_or_else(|| self.profile().upload)
+    }
+
+    pub(crate) fn remember_upload_form(&self, form: UploadForm) {
+        let state = self.client.state(&self.registry);
+        *state.upload_form.lock().unwrap_or_else(PoisonError::into_inner) = Some(form);
     }
 
     fn api(&self) -> Option<&Url> {

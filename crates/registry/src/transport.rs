@@ -37,7 +37,15 @@ pub(crate) struct Request {
 pub(crate) enum Body {
     Empty,
     Bytes(Bytes),
-    Stream { body: BlobBody, size: u64 },
+    Stream {
+        body: BlobBody,
+        /// Where in the blob the request begins, in bytes.
+        offset: u64,
+        /// How many bytes it has; unknown while they are made.
+        size: Option<u64>,
+        /// Whether the blob ends with it.
+        is_last: bool,
+    },
 }
 
 /// How long the rest of an error's or token's answer may take.
@@ -198,8 +206,17 @@ impl Transport<'_> {
                 self.client.counters().add_sent(bytes.len());
                 builder.body(bytes.clone())
             }
-            Body::Stream { body, size } => {
-                let pieces = body.open().await.map_err(Fault::Body)?;
+            Body::Stream {
+                body,
+                offset,
+                size,
+                is_last,
+            } => {
+                let pieces = match (size, is_last) {
+                    (Some(size), false) => body.open_part(*offset, *size).await,
+                    _ => body.open(*offset).await,
+                };
+                let pieces = pieces.map_err(Fault::Body)?;
                 let client = self.client.clone();
                 let counted = pieces.inspect(move |piece| {
                     if let Ok(piece) = piece {
@@ -208,10 +225,11 @@ impl Transport<'_> {
                 });
                 let (outgoing, watched) = Outgoing::new(counted.boxed(), *size);
                 watch = Some(watched);
-                // Without a length the body would go out in chunks, which not every registry takes.
-                builder
-                    .header(CONTENT_LENGTH, *size)
-                    .body(reqwest::Body::wrap_stream(outgoing))
+                // Without a length the body goes out in chunks, which not every registry takes.
+                if let Some(size) = size {
+                    builder = builder.header(CONTENT_LENGTH, *size);
+                }
+                builder.body(reqwest::Body::wrap_stream(outgoing))
             }
         };
         self.client.counters().add_request();

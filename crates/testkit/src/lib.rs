@@ -49,6 +49,7 @@ mod registry;
 mod rootfs;
 mod skopeo;
 mod source;
+mod uploads;
 mod validate;
 
 pub use base::TestBase;
@@ -63,6 +64,7 @@ pub use layer::{Compression, Layer};
 pub use layout::{Descriptor, Layout};
 pub use registry::{Credential, Registry};
 pub use skopeo::upload_layout;
+pub use uploads::{UploadRequest, UploadRules, UploadServer};
 pub use validate::{
     ImageReport, LayerReport, Report, Strictness, check_layout, check_registry, validate_layout,
     validate_registry,

@@ -9,5 +9,6 @@
 mod case;
 mod credentials;
 mod reading;
+mod uploading;
 mod waiting;
 mod writing;
