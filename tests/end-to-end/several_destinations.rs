@@ -162,3 +162,83 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(plans["plans"][0]["unchanged"], true);
     assert_eq!(plans["plans"][0]["bytes"], 0);
 }
+
+/// Bytes that do not compress, so that a layer of them is as large as they are.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+/// A build whose one large layer goes to two registries; `arguments` come on top.
+fn build_large(case: &Case, destinations: &[&str]) -> crate::onlay::Run {
+    std::fs::create_dir_all(case.home.join("context")).unwrap();
+    std::fs::write(case.home.join("context/large"), noise(20 << 20)).unwrap();
+    case.home.write(
+        "context/Dockerfile",
+        "FROM scratch AS unused\nCOPY large /other\nFROM scratch\nCOPY --from=unused /other /large\nENV A=1\n",
+    );
+    let mut arguments = vec!["build", "context"];
+    for destination in destinations {
+        arguments.extend(["-t", destination]);
+    }
+    case.home.run(&arguments)
+}
+
+#[test]
+fn a_large_layer_is_sent_while_it_is_made() {
+    let case = Case::new();
+    let [first, second] = case.destinations();
+    build_large(&case, &[&first, &second, "oci:out:v"]).success();
+    for front in [&case.first, &case.second] {
+        let requests = front.requests();
+        let place = |method: &str, path: &str| {
+            let found = requests
+                .iter()
+                .position(|request| request.method == method && request.path.contains(path));
+            found.unwrap_or_else(|| panic!("{method} {path}: {requests:?}"))
+        };
+        // The tag is looked at when the image is finished.
+        assert!(place("PATCH", "/uploads/") < place("HEAD", "/manifests/v"));
+        assert_eq!(
+            count(front, "PATCH", ""),
+            1,
+            "the layer of the other stage stays here"
+        );
+        assert_eq!(
+            count(front, "POST", "/uploads/"),
+            2,
+            "the layer and the configuration"
+        );
+        assert!(requests[place("PATCH", "/uploads/")].request_bytes > 20 << 20);
+        validate_registry(front.host(), "out", "v", None, Strictness::AllLayers);
+    }
+    validate_layout(&case.home.join("out"), "v", Strictness::AllLayers);
+}
+
+#[test]
+fn a_large_layer_that_is_cut_is_not_made_again() {
+    let case = Case::new();
+    let [first, second] = case.destinations();
+    case.first.inject(Fault::times(
+        1,
+        "PATCH",
+        "/uploads/",
+        Misbehaviour::CutRequest { after: 9 << 20 },
+    ));
+    case.second.inject(Fault::times(
+        1,
+        "PATCH",
+        "/uploads/",
+        Misbehaviour::answer(411, &[]),
+    ));
+    build_large(&case, &[&first, &second]).success();
+    for front in [&case.first, &case.second] {
+        validate_registry(front.host(), "out", "v", None, Strictness::AllLayers);
+    }
+}

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_build::{BuildEvent, Events, StageBases, StepReport};
+use onlay_push::GrowingUploads;
 use onlay_registry::Traffic;
 
 use self::status::Status;
@@ -71,10 +72,15 @@ impl Progress {
         })
     }
 
-    /// Gives the engine a place to send its events to.
-    pub(crate) fn events(&self) -> Events {
+    /// Gives the engine a place to send its events to. Layers that grow large begin their uploads there.
+    pub(crate) fn events(&self, growing: Option<GrowingUploads>) -> Events {
         let progress = self.clone();
-        Events::new(move |event| progress.receive(event))
+        Events::new(move |event| {
+            if let (BuildEvent::LayerGrows(blob), Some(growing)) = (&event, &growing) {
+                growing.begin(blob);
+            }
+            progress.receive(event);
+        })
     }
 
     /// Shows something.

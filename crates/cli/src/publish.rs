@@ -6,7 +6,7 @@ use onlay_dockerfile::LintedStages;
 use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
 use onlay_oci::PlatformSelection;
-use onlay_push::Pusher;
+use onlay_push::{GrowingUploads, Pusher};
 use onlay_shell::Tools;
 
 use crate::commands::build::destinations::Destinations;
@@ -60,14 +60,14 @@ impl Request {
             verify_docker()?;
         }
         let session = Session::start(&self.registry, &self.work)?;
-        let builder = self.builder(&session, progress);
+        let pusher = self.pusher(&session);
+        let builder = Builder {
+            events: progress.events(pusher.growing.clone()),
+            ..self.builder(&session, progress)
+        };
         let built = builder.build(&self.recipe, &options).await?;
         self.tell_warnings(progress)?;
         progress.tell(&self.created(&built));
-        let pusher = Pusher {
-            client: session.client.clone(),
-            temporary_directory: self.work.temporary_directory(),
-        };
         if self.output.dry_run {
             return self.print_plans(&pusher, &built, progress).await;
         }
@@ -96,6 +96,16 @@ impl Request {
         output::print_plans(&plans, self.output.format)
     }
 
+    /// What publishes; layers that grow large are on their way before the image is finished.
+    fn pusher(&self, session: &Session) -> Pusher {
+        let destinations = &self.destinations.published;
+        Pusher {
+            client: session.client.clone(),
+            temporary_directory: self.work.temporary_directory(),
+            growing: (!self.output.dry_run).then(|| GrowingUploads::new(&session.client, destinations)),
+        }
+    }
+
     fn builder(&self, session: &Session, progress: &Progress) -> Builder {
         Builder {
             bases: Bases::new(session.client.clone()),
@@ -105,7 +115,7 @@ impl Request {
                 temporary_directory: self.work.temporary_directory(),
                 ..FetchOptions::default()
             },
-            events: progress.events(),
+            events: progress.events(None),
         }
     }
 

@@ -12,9 +12,12 @@
 //! Destinations are registries, OCI layouts and archives; of several each goes at its own speed, and what they need from
 //! elsewhere is read once.
 //!
+//! Large layers are sent while they are made ([`GrowingUploads`]).
+//!
 //! It deliberately makes no images and compresses nothing.
 
 mod archive;
+mod growing;
 mod layout;
 mod plan;
 mod publication;
@@ -22,6 +25,7 @@ mod push;
 mod registry;
 mod sources;
 
+pub use growing::GrowingUploads;
 pub use plan::{Depth, Plan, PlannedBlob, Step};
 pub use publication::{BlobOrigin, Publication, PublishedBlob};
 pub use push::{PushError, PushFailure, Pushed, Pusher, Transfer, Transfers};

@@ -9,7 +9,7 @@ use onlay_store::{Destination, Location, StoreError};
 use crate::plan::{Depth, Plan};
 use crate::registry::Target;
 use crate::sources::Sources;
-use crate::{Publication, archive, layout};
+use crate::{GrowingUploads, Publication, archive, layout};
 
 /// What a push has brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Pusher {
     pub client: Client,
     /// Where blobs go that several destinations read; without it each reads by itself.
     pub temporary_directory: Option<PathBuf>,
+    /// Uploads that were begun before the image was finished.
+    pub growing: Option<GrowingUploads>,
 }
 
 impl Pusher {
@@ -171,7 +173,9 @@ impl Pusher {
         match plan.destination.location() {
             Location::Registry(reference) => {
                 let target = Target::new(&self.client, reference);
-                target.carry_out(plan, publication, sources).await
+                target
+                    .carry_out(plan, publication, sources, self.growing.as_ref())
+                    .await
             }
             Location::Layout { directory, tag } => {
                 layout::push(publication, sources, directory, tag.as_ref()).await

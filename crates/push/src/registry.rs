@@ -6,7 +6,7 @@ use onlay_store::Destination;
 use crate::plan::{Depth, Plan, PlannedBlob, Step};
 use crate::push::{PushFailure, Pushed, Transfer, Transfers};
 use crate::sources::Sources;
-use crate::{BlobOrigin, Publication, PublishedBlob};
+use crate::{BlobOrigin, GrowingUploads, Publication, PublishedBlob};
 
 /// How many blobs move at a time; the client bounds requests per host besides.
 const PARALLEL_BLOBS: usize = 6;
@@ -123,6 +123,7 @@ impl Target {
         plan: &Plan,
         publication: &Publication,
         sources: &Sources,
+        growing: Option<&GrowingUploads>,
     ) -> Result<Pushed, PushFailure> {
         if plan.unchanged {
             return Ok(Pushed::unchanged(plan.digest.clone()));
@@ -130,7 +131,10 @@ impl Target {
         self.repository.ensure_exists().await?;
         let blobs = publication.transfers().into_iter().zip(&plan.blobs);
         let moves = blobs.map(|(blob, planned)| async move {
-            let transfer = self.bring(blob, &planned.step, sources).await?;
+            let transfer = match self.has_arrived(blob, growing).await {
+                true => Transfer::Uploaded,
+                false => self.bring(blob, &planned.step, sources).await?,
+            };
             Ok::<_, PushFailure>((transfer, blob.descriptor.size))
         });
         let moved: Vec<(Transfer, u64)> = stream::iter(moves)
@@ -148,6 +152,14 @@ impl Target {
             transfers,
             unchanged: false,
         })
+    }
+
+    /// Tells whether a blob was sent while it was made.
+    async fn has_arrived(&self, blob: &PublishedBlob, growing: Option<&GrowingUploads>) -> bool {
+        match (&blob.origin, growing) {
+            (BlobOrigin::Made(made), Some(growing)) => growing.arrived(&self.repository, made).await,
+            _ => false,
+        }
     }
 
     /// Images first, several at a time; then indexes, in their order, since one may name another.

@@ -71,6 +71,13 @@ impl GrowingBlob {
         }
     }
 
+    /// Waits for the end. None if there will be none, or if it has no digest.
+    pub fn wait_for_end(&self) -> Option<(Digest, u64)> {
+        // An error is an end too, one without digest.
+        let _ = self.wait_for(u64::MAX);
+        self.end()
+    }
+
     /// Tells whether a finished blob is what this one has become.
     pub fn became(&self, blob: &Blob) -> bool {
         blob.file().is_some_and(|file| Arc::ptr_eq(file, &self.0.file))
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!(early.join().unwrap().unwrap(), b"abcdefg");
         assert_eq!(behind.join().unwrap().unwrap(), b"efg");
         assert_eq!(read(&blob, 0).join().unwrap().unwrap(), b"abcdefg");
-        assert_eq!(blob.end(), Some((digest, 7)));
+        assert_eq!(blob.wait_for_end(), Some((digest, 7)));
         assert_eq!(finished.size(), 7);
         assert!(blob.became(&finished) && blob.became(&finished.clone()));
     }
