@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use onlay_oci::{Descriptor, Digester};
-use reqwest::header::{HeaderValue, RANGE};
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::repository::{Access, content_length};
@@ -177,15 +177,28 @@ impl Transfer {
             &[StatusCode::OK, StatusCode::PARTIAL_CONTENT],
         )
         .await?;
-        let start = if response.status() == StatusCode::PARTIAL_CONTENT {
-            self.received
-        } else {
-            0
+        let start = match response.status() {
+            StatusCode::PARTIAL_CONTENT => self.part_start(&response)?,
+            _ => 0,
         };
         self.check_length(&response, start)?;
         self.skip = self.received - start;
         self.pieces = Some(response.bytes_stream().boxed());
         Ok(())
+    }
+
+    /// Where in the blob a part begins, which must not be behind what is missing; what is known is passed over.
+    fn part_start(&self, response: &Response) -> Result<u64, RegistryError> {
+        let header = response.headers().get(CONTENT_RANGE);
+        let text = header.and_then(|value| value.to_str().ok()?.strip_prefix("bytes "));
+        let start = text.and_then(|range| range.split_once('-')?.0.trim().parse().ok());
+        start
+            .filter(|start| *start <= self.received)
+            .ok_or_else(|| RegistryError::Answer {
+                method: Method::GET,
+                place: self.place.clone(),
+                what: "Content-Range",
+            })
     }
 
     fn check_length(&self, response: &Response, start: u64) -> Result<(), RegistryError> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use onlay_oci::{Descriptor, Document, Family, MediaType};
-use onlay_registry::RegistryError;
+use onlay_oci::{Algorithm, Descriptor, Digester, Document, Family, MediaType};
+use onlay_registry::{BlobBody, RegistryError};
 use onlay_testkit::{Front, FrontAuth, Misbehaviour, Registry};
 
 use crate::case::{Case, bytes, impatient, layer, read, repository, soon};
@@ -41,6 +41,94 @@ async fn a_download_that_is_cut_goes_on_where_it_stopped() {
         .sum();
     // What was on the wire when the connection ended may come twice.
     assert!(sent <= SIZE as u64 + 2 * 64 * 1024, "{sent}");
+}
+
+#[tokio::test]
+async fn resets_and_silence_are_resumed_at_the_byte() {
+    let case = Case::with(FrontAuth::Registry, impatient());
+    let blob = bytes(SIZE);
+    let descriptor = case.store("a", &blob).await;
+    let silence = Duration::from_secs(20);
+    let mut generator = 1_u64;
+    for round in 0..8 {
+        generator = generator
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(round);
+        let after = (generator >> 33) % 600_000;
+        case.front.clear_requests();
+        case.inject(1, "GET", "/blobs/", Misbehaviour::ResetBody { after });
+        case.inject(1, "GET", "/blobs/", Misbehaviour::StallBody { after, silence });
+        case.inject(1, "GET", "/blobs/", Misbehaviour::CutBody { after });
+        assert!(soon(read(&case.repository("a"), &descriptor)).await.unwrap() == blob);
+        let requests = case.requests("GET", "/blobs/");
+        assert_eq!(requests.len(), 4, "{requests:?}");
+        let sent: u64 = requests.iter().map(|request| request.response_bytes).sum();
+        assert!(sent <= SIZE as u64 + 3 * 64 * 1024, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn slow_is_not_silent() {
+    let case = Case::with(FrontAuth::Registry, impatient());
+    let blob = bytes(30_000);
+    let descriptor = case.store("a", &blob).await;
+    // Longer than the idle timeout in all.
+    let slow = Misbehaviour::SlowBody {
+        piece: 3000,
+        pause: Duration::from_millis(100),
+    };
+    case.inject(1, "GET", "/blobs/", slow);
+    assert!(soon(read(&case.repository("a"), &descriptor)).await.unwrap() == blob);
+    assert_eq!(case.exchanges(), ["GET 200"]);
+}
+
+#[tokio::test]
+async fn a_part_that_is_another_is_refused() {
+    let case = Case::new();
+    let blob = bytes(300_000);
+    let descriptor = case.store("a", &blob).await;
+    for range in ["bytes 200000-299999/300000", "bytes x", "rows 1-2/3"] {
+        case.inject(1, "GET", "/blobs/", Misbehaviour::CutBody { after: 100_000 });
+        let (name, value) = ("Content-Range".to_owned(), range.to_owned());
+        case.inject(1, "GET", "/blobs/", Misbehaviour::ReplaceHeader { name, value });
+        let refused = soon(read(&case.repository("a"), &descriptor)).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("Content-Range"),
+            "{range}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn other_bytes_after_a_cut_are_told_by_the_digest() {
+    let case = Case::new();
+    let blob = bytes(300_000);
+    let descriptor = case.store("a", &blob).await;
+    case.inject(1, "GET", "/blobs/", Misbehaviour::CutBody { after: 100_000 });
+    case.inject(1, "GET", "/blobs/", Misbehaviour::CorruptByte { at: 50_000 });
+    let refused = soon(read(&case.repository("a"), &descriptor)).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Mismatch { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn digests_of_sha512_are_verified() {
+    let case = Case::new();
+    let blob = bytes(100_000);
+    let mut digester = Digester::new(Algorithm::Sha512);
+    digester.update(&blob);
+    let descriptor = Descriptor::new(layer(&blob).media_type, digester.finish(), blob.len() as u64);
+    let session = case.straight("a").start_upload().await.unwrap();
+    session
+        .put(&descriptor, BlobBody::from_bytes(blob.clone()))
+        .await
+        .unwrap();
+    let repository = case.repository("a");
+    let present = repository.head_blob(&descriptor.digest).await.unwrap();
+    assert_eq!(present, Some(blob.len() as u64));
+    assert!(read(&repository, &descriptor).await.unwrap() == blob);
+    case.inject(1, "GET", "/blobs/", Misbehaviour::CorruptByte { at: 7 });
+    let refused = read(&repository, &descriptor).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Mismatch { .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -160,6 +248,30 @@ async fn a_manifest_by_tag_and_by_digest() {
             "HEAD 200", "GET 200", "HEAD 200", "GET 200", "HEAD 404", "GET 404"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_manifest_by_its_sha512_digest() {
+    let case = Case::new();
+    let bytes =
+        br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let mut digester = Digester::new(Algorithm::Sha512);
+    digester.update(bytes);
+    let digest = digester.finish().to_string();
+    let answer = |body: &[u8]| Misbehaviour::Answer {
+        status: 200,
+        headers: vec![(
+            "Content-Type".to_owned(),
+            "application/vnd.oci.image.index.v1+json".to_owned(),
+        )],
+        body: body.to_vec(),
+    };
+    case.inject(1, "GET", "/manifests/sha512:", answer(bytes));
+    let (_, descriptor) = case.repository("a").pull_manifest(&digest).await.unwrap();
+    assert_eq!(descriptor.size, bytes.len() as u64);
+    case.inject(1, "GET", "/manifests/sha512:", answer(b"{\"schemaVersion\":2}"));
+    let refused = case.repository("a").pull_manifest(&digest).await.unwrap_err();
+    assert!(refused.to_string().contains(&digest), "{refused}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::http::{Body, Framing, Head};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 /// How much of a body is passed on at a time.
 const BUFFER: usize = 64 * 1024;
@@ -156,6 +157,20 @@ impl Exchange<'_> {
         let count = |count| shared.update(place, |request| request.response_bytes += count);
         match sent {
             Sent::Only(limit) => copy(&mut body.take(limit), &mut client, count),
+            Sent::Silence(limit, silence) => {
+                copy(&mut body.take(limit), &mut client, count)?;
+                thread::sleep(silence);
+                Ok(())
+            }
+            Sent::Reset(limit) => {
+                copy(&mut body.take(limit), &mut client, count)?;
+                // What was sent must arrive first: a reset discards it.
+                thread::sleep(RESET_DELAY);
+                rustix::net::sockopt::set_socket_linger(client, Some(Duration::ZERO))?;
+                // Without the orderly end that follows success, dropping the connection resets it.
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Sent::Slowly(piece, pause) => copy(&mut Slow { body, piece, pause }, &mut client, count),
             // HEAD may declare chunks that do not follow.
             Sent::AsDeclared if self.request.method() == "HEAD" => Ok(()),
             Sent::AsDeclared if head.header("Transfer-Encoding").is_some() => {
@@ -182,6 +197,24 @@ impl Exchange<'_> {
             Some(_) => client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n"),
             None => Ok(()),
         }
+    }
+}
+
+/// How long bytes get to arrive before a reset.
+const RESET_DELAY: Duration = Duration::from_millis(50);
+
+/// Gives a body in pieces, with a pause before each.
+struct Slow<R> {
+    body: R,
+    piece: usize,
+    pause: Duration,
+}
+
+impl<R: Read> Read for Slow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(self.pause);
+        let limit = self.piece.min(buffer.len());
+        self.body.read(&mut buffer[..limit])
     }
 }
 

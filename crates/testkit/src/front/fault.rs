@@ -37,6 +37,25 @@ pub enum Misbehaviour {
         /// How many bytes are sent.
         after: u64,
     },
+    /// Resets the connection after this many bytes of the response body.
+    ResetBody {
+        /// How many bytes are sent.
+        after: u64,
+    },
+    /// Goes silent after this many bytes of the response body, and ends the connection after a while.
+    StallBody {
+        /// How many bytes are sent.
+        after: u64,
+        /// How long the connection stays open.
+        silence: Duration,
+    },
+    /// Sends the response body in small pieces with pauses.
+    SlowBody {
+        /// How many bytes a piece has.
+        piece: usize,
+        /// The pause after each.
+        pause: Duration,
+    },
     /// Ends the connection after this many bytes of the request body, with no answer.
     CutRequest {
         /// How many bytes are received.

@@ -3,6 +3,7 @@
 use super::fault::Misbehaviour;
 use crate::http::{Framing, Head};
 use std::io::{self, Read};
+use std::time::Duration;
 
 /// A response: its head, its body, and how much of the body is sent.
 pub(super) struct Reply<'a> {
@@ -18,6 +19,12 @@ pub(super) enum Sent {
     AsDeclared,
     /// At most this many bytes, whatever the head declares; then the connection ends.
     Only(u64),
+    /// The same, and the connection is reset.
+    Reset(u64),
+    /// The same, after a silence.
+    Silence(u64, Duration),
+    /// In pieces of so many bytes, with a pause after each.
+    Slowly(usize, Duration),
 }
 
 impl<'a> Reply<'a> {
@@ -75,6 +82,18 @@ impl<'a> Reply<'a> {
             }
             Misbehaviour::CutBody { after } => Self {
                 sent: Sent::Only(after),
+                ..self
+            },
+            Misbehaviour::ResetBody { after } => Self {
+                sent: Sent::Reset(after),
+                ..self
+            },
+            Misbehaviour::StallBody { after, silence } => Self {
+                sent: Sent::Silence(after, silence),
+                ..self
+            },
+            Misbehaviour::SlowBody { piece, pause } => Self {
+                sent: Sent::Slowly(piece, pause),
                 ..self
             },
             Misbehaviour::LieAboutLength { by } => {
