@@ -203,6 +203,22 @@ impl RegistryError {
         matches!(self, Self::Status { words, .. } if words.contains("BLOB_UNKNOWN"))
     }
 
+    /// Tells whether a tag was refused because it is taken and may not move. Whether what is there is what was sent, only
+    /// a look at its digest can tell.
+    ///
+    /// Source: aws.md §1.3; the sentences are of repositories that are immutable as a whole, today's and yesterday's.
+    pub fn is_immutable_tag(&self) -> bool {
+        let sentences = [
+            "cannot be overwritten because the tag is immutable",
+            "because the repository is immutable",
+        ];
+        let Self::Status { words, .. } = self else {
+            return false;
+        };
+        words.contains("ImageTagAlreadyExistsException")
+            || (words.contains("TAG_INVALID") && sentences.iter().any(|sentence| words.contains(sentence)))
+    }
+
     /// Tells whether the registry found what it was sent wrong.
     pub fn is_refusal(&self) -> bool {
         let refusals = [
@@ -253,8 +269,9 @@ fn said(words: &str) -> String {
     }
 }
 
-/// How much of an answer's body is shown, in characters.
-const MAX_WORDS: usize = 300;
+/// How much of an answer's body is shown, in characters: room for a sentence of ECR's around the longest repository and
+/// the longest tag.
+const MAX_WORDS: usize = 600;
 
 /// The registry's own words: the specification's error codes, else the beginning of what looks like text.
 pub(crate) fn words(body: &[u8]) -> String {
@@ -291,6 +308,41 @@ pub(crate) fn words(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(body: &str) -> RegistryError {
+        RegistryError::Status {
+            method: Method::PUT,
+            place: "registry.example/v2/a/manifests/b".to_owned(),
+            status: StatusCode::BAD_REQUEST,
+            words: words(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn tags_that_may_not_move() {
+        let (tag, repository) = ("t".repeat(128), "r".repeat(256));
+        let says = |code: &str, message: &str| {
+            refused(&format!(
+                r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#
+            ))
+            .is_immutable_tag()
+        };
+        let taken = format!("The image tag '{tag}' already exists in the '{repository}' repository and");
+        assert!(says(
+            "TAG_INVALID",
+            &format!("{taken} cannot be overwritten because the tag is immutable.")
+        ));
+        assert!(says(
+            "TAG_INVALID",
+            &format!("{taken} cannot be overwritten because the repository is immutable.")
+        ));
+        assert!(says("ImageTagAlreadyExistsException", "x"));
+        assert!(!says("TAG_INVALID", "manifest tag did not match URI"));
+        assert!(!says(
+            "DENIED",
+            "cannot be overwritten because the tag is immutable"
+        ));
+    }
 
     #[test]
     fn the_registrys_own_words() {
