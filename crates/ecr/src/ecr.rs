@@ -2,15 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
-use aws_sdk_ecr::Client;
-use aws_sdk_ecr::config::Region;
-use onlay_oci::{Registry, Repository};
-use onlay_registry::{Credential, Extension, ExtensionError, ExtensionFuture};
+use onlay_oci::{Digest, Registry, Repository, Tag};
+use onlay_registry::{Action, Credential, Extension, ExtensionError, ExtensionFuture, Pace, Presence};
 
+use crate::api::Api;
 use crate::host::Endpoint;
 use crate::repositories::Repositories;
-use crate::token::TokenCache;
-use crate::{EcrError, EcrHost};
+use crate::{EcrHost, Quotas, images, presence};
 
 /// How ECR is spoken to.
 #[derive(Clone, Debug)]
@@ -19,6 +17,8 @@ pub struct EcrOptions {
     pub aws: SdkConfig,
     /// Whether repositories that are pushed to and missing are created.
     pub create_repositories: bool,
+    /// How many requests the account may make.
+    pub quotas: Quotas,
 }
 
 /// All private ECR registries: what onlay's registry client must know of them.
@@ -27,13 +27,6 @@ pub struct Ecr {
     options: EcrOptions,
     endpoints: Mutex<BTreeMap<Endpoint, Arc<Api>>>,
     repositories: Repositories,
-}
-
-/// One endpoint of ECR's API, and the token it gave.
-#[derive(Debug)]
-struct Api {
-    client: Client,
-    token: TokenCache,
 }
 
 impl Ecr {
@@ -46,14 +39,6 @@ impl Ecr {
         }
     }
 
-    async fn fetch_credential(&self, host: &EcrHost, renew: bool) -> Result<Credential, EcrError> {
-        let api = self.api(host);
-        match renew {
-            false => api.token.credential().await,
-            true => api.token.renewed().await,
-        }
-    }
-
     fn api(&self, host: &EcrHost) -> Arc<Api> {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Api::new(&self.options.aws, host.endpoint()));
@@ -62,26 +47,12 @@ impl Ecr {
             .or_insert_with(new)
             .clone()
     }
-}
 
-impl Api {
-    fn new(aws: &SdkConfig, endpoint: &Endpoint) -> Self {
-        let mut config = aws_sdk_ecr::config::Builder::from(aws).region(Region::new(endpoint.region.clone()));
-        // A configured endpoint has no variants, and the SDK refuses to choose one. Beside that, what is switched on
-        // for all of AWS stays on.
-        if aws.endpoint_url().is_none() {
-            if endpoint.fips {
-                config = config.use_fips(true);
-            }
-            if endpoint.dual_stack {
-                config = config.use_dual_stack(true);
-            }
-        }
-        let client = Client::from_conf(config.build());
-        Self {
-            token: TokenCache::new(client.clone(), &endpoint.region),
-            client,
-        }
+    /// The API of a host, if it is ECR's and there are credentials for it.
+    async fn answering(&self, registry: &Registry) -> Option<(EcrHost, Arc<Api>)> {
+        let host = EcrHost::parse(registry)?;
+        let api = self.api(&host);
+        api.answers().await.then_some((host, api))
     }
 }
 
@@ -99,7 +70,7 @@ impl Extension for Ecr {
             let Some(host) = EcrHost::parse(registry) else {
                 return Ok(None);
             };
-            let credential = self.fetch_credential(&host, renew).await;
+            let credential = self.api(&host).credential(renew).await;
             credential.map(Some).map_err(ExtensionError::new)
         })
     }
@@ -113,9 +84,42 @@ impl Extension for Ecr {
             let Some(host) = EcrHost::parse(registry).filter(|_| self.options.create_repositories) else {
                 return Ok(());
             };
-            let client = self.api(&host).client.clone();
-            let ensured = self.repositories.ensure(&client, &host, repository).await;
+            let api = self.api(&host);
+            let ensured = self.repositories.ensure(&api, &host, repository).await;
             ensured.map_err(ExtensionError::new)
         })
+    }
+
+    fn present<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+        digests: &'a [Digest],
+    ) -> ExtensionFuture<'a, Option<Vec<Presence>>> {
+        Box::pin(async move {
+            let Some((host, api)) = self.answering(registry).await else {
+                return Ok(None);
+            };
+            let found = presence::present(&api, &host, repository, digests).await;
+            found.map_err(ExtensionError::new)
+        })
+    }
+
+    fn digests<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+    ) -> ExtensionFuture<'a, Option<BTreeMap<Tag, Digest>>> {
+        Box::pin(async move {
+            let Some((host, api)) = self.answering(registry).await else {
+                return Ok(None);
+            };
+            let found = images::digests(&api, &host, repository).await;
+            found.map_err(ExtensionError::new)
+        })
+    }
+
+    fn pace(&self, registry: &Registry, action: Action) -> Option<Pace> {
+        self.options.quotas.pace(registry, action)
     }
 }

@@ -28,6 +28,16 @@ pub enum EcrError {
         /// What happened.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// It does not take the digest of a blob for one.
+    #[error("BatchCheckLayerAvailability in `{region}`: `{digest}`: {message}")]
+    Layer {
+        /// The region that was asked.
+        region: String,
+        /// The digest, as it was sent.
+        digest: String,
+        /// AWS's own words.
+        message: String,
+    },
     /// It gave no token, or one that is not what tokens look like.
     #[error("GetAuthorizationToken in `{region}` gave nothing that opens a registry")]
     Token {
@@ -36,7 +46,28 @@ pub enum EcrError {
     },
 }
 
+/// How AWS calls it when a right is missing; what names the right is in the message.
+const DENIED: &str = "AccessDeniedException";
+
 impl EcrError {
+    /// Tells whether the right to ask this is missing.
+    pub fn is_denied(&self) -> bool {
+        self.code() == Some(DENIED)
+    }
+
+    /// Tells whether there is no such repository.
+    pub fn is_repository_not_found(&self) -> bool {
+        self.code() == Some("RepositoryNotFoundException")
+    }
+
+    /// AWS's name for what is wrong.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Unanswered { .. } | Self::Layer { .. } | Self::Token { .. } => None,
+        }
+    }
+
     pub(crate) fn new<E, R>(action: &'static str, region: &str, error: SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,

@@ -15,6 +15,18 @@ pub(crate) struct Endpoint {
     pub(crate) dual_stack: bool,
 }
 
+/// Which of ECR's services a registry belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Private,
+    Public,
+}
+
+/// The hosts of ECR Public.
+///
+/// Source: amazon-ecr-credential-helper 0.12; aws.md §1.7.
+const PUBLIC_HOSTS: [&str; 2] = ["public.ecr.aws", "ecr-public.aws.com"];
+
 /// What a host ends in, by partition, and whether it is reached over IPv6 too.
 ///
 /// Source: amazon-ecr-credential-helper 0.12; aws.md §1.7.
@@ -73,6 +85,20 @@ impl EcrHost {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+}
+
+impl Service {
+    /// Recognises a host of either service; none for all others.
+    pub(crate) fn of(registry: &Registry) -> Option<Self> {
+        let host = registry.as_str();
+        if PUBLIC_HOSTS
+            .iter()
+            .any(|public| host.eq_ignore_ascii_case(public))
+        {
+            return Some(Self::Public);
+        }
+        EcrHost::parse(registry).map(|_| Self::Private)
     }
 }
 
@@ -175,6 +201,24 @@ mod tests {
         ];
         for host in cases {
             assert_eq!(parse(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn services() {
+        let cases = [
+            ("public.ecr.aws", Some(Service::Public)),
+            ("ECR-PUBLIC.AWS.COM", Some(Service::Public)),
+            ("public.ecr.aws:443", None),
+            ("x.public.ecr.aws", None),
+            (
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+                Some(Service::Private),
+            ),
+            ("docker.io", None),
+        ];
+        for (host, expected) in cases {
+            assert_eq!(Service::of(&host.parse().unwrap()), expected, "{host}");
         }
     }
 }

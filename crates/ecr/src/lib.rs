@@ -4,13 +4,14 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use onlay_ecr::{Ecr, EcrOptions, load_aws_configuration};
+//! use onlay_ecr::{Ecr, EcrOptions, Quotas, load_aws_configuration};
 //! use onlay_registry::{Client, ClientOptions};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let ecr = Ecr::new(EcrOptions {
 //!     aws: load_aws_configuration().await,
 //!     create_repositories: false,
+//!     quotas: Quotas::default(),
 //! });
 //! let client = Client::new(ClientOptions {
 //!     extensions: vec![Arc::new(ecr)],
@@ -28,10 +29,15 @@
 //! The TLS library is rustls over ring, as in the rest of onlay. Data goes through `onlay-registry`; here is only ECR's
 //! own API. Not there yet: ECR Public's API, roles assumed for one registry, presence in batches, pacing.
 
+mod api;
+mod calls;
 mod config;
 mod ecr;
 mod error;
 mod host;
+mod images;
+mod pace;
+mod presence;
 mod repositories;
 mod token;
 
@@ -39,3 +45,4 @@ pub use config::load_aws_configuration;
 pub use ecr::{Ecr, EcrOptions};
 pub use error::EcrError;
 pub use host::EcrHost;
+pub use pace::{EcrAction, QuotaError, Quotas};

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_ecr::Client;
 use onlay_oci::Repository;
 use tokio::sync::OnceCell;
 
+use crate::api::Api;
 use crate::{EcrError, EcrHost};
 
 /// The repositories that are known to exist, because they were made or found here.
@@ -22,12 +22,12 @@ impl Repositories {
     /// Makes a repository unless it is there.
     pub(crate) async fn ensure(
         &self,
-        client: &Client,
+        api: &Api,
         host: &EcrHost,
         repository: &Repository,
     ) -> Result<(), EcrError> {
         let cell = self.cell(host, repository);
-        cell.get_or_try_init(|| create(client, host, repository))
+        cell.get_or_try_init(|| create(api, host, repository))
             .await
             .copied()
     }
@@ -44,22 +44,18 @@ impl Repositories {
 }
 
 /// Asks to create at once: that takes one request where looking first takes two, and cannot race.
-async fn create(client: &Client, host: &EcrHost, repository: &Repository) -> Result<(), EcrError> {
-    let created = client
+async fn create(api: &Api, host: &EcrHost, repository: &Repository) -> Result<(), EcrError> {
+    let request = api
+        .client
         .create_repository()
         .registry_id(host.account())
-        .repository_name(repository.as_str())
-        .send()
-        .await;
-    match created {
-        Ok(_) => Ok(()),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_repository_already_exists_exception()) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(EcrError::new("CreateRepository", host.region(), error)),
+        .repository_name(repository.as_str());
+    match api
+        .calls
+        .call("CreateRepository", || request.clone().send())
+        .await
+    {
+        Err(error) if error.code() == Some("RepositoryAlreadyExistsException") => Ok(()),
+        created => created.map(|_| ()),
     }
 }

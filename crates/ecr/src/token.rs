@@ -1,6 +1,7 @@
+use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_ecr::Client;
+use aws_smithy_async::time::SharedTimeSource;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use onlay_registry::{Credential, Secret};
@@ -15,9 +16,16 @@ use crate::EcrError;
 /// to its end. It opens every registry that the caller may reach through the endpoint.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
-    client: Client,
     region: String,
+    clock: Option<SharedTimeSource>,
     token: Mutex<Option<Token>>,
+}
+
+/// What ECR's API, private or public, answers to GetAuthorizationToken.
+pub(crate) struct Answer {
+    /// `base64(AWS:PASSWORD)`.
+    pub(crate) token: Option<String>,
+    pub(crate) expires_at: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,63 +46,61 @@ const MIN_USE: Duration = Duration::from_secs(60);
 const USUAL_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 impl TokenCache {
-    pub(crate) fn new(client: Client, region: &str) -> Self {
+    pub(crate) fn new(region: &str, clock: Option<SharedTimeSource>) -> Self {
         Self {
-            client,
             region: region.to_owned(),
+            clock,
             token: Mutex::default(),
         }
     }
 
-    /// The token as a credential. The lock is held while ECR is asked, so that all who wait share the answer.
-    pub(crate) async fn credential(&self) -> Result<Credential, EcrError> {
+    /// The token as a credential. The lock is held while `fetch` asks, so that all who wait share the answer.
+    pub(crate) async fn credential<F>(&self, fetch: impl Fn() -> F + Send) -> Result<Credential, EcrError>
+    where
+        F: Future<Output = Result<Answer, EcrError>> + Send,
+    {
         let mut held = self.token.lock().await;
         let now = Instant::now();
         match &mut *held {
             Some(token) if now < token.renew_at => Ok(token.credential.clone()),
             Some(token) if now < token.good_until => {
-                match self.fetch().await {
+                match fetch().await.and_then(|answer| self.token(answer, now)) {
                     Ok(fresh) => *token = fresh,
                     Err(_) => token.renew_at = now + MIN_USE,
                 }
                 Ok(token.credential.clone())
             }
-            Some(_) | None => self.replace(&mut held).await,
+            Some(_) | None => self.replace(&mut held, fetch()).await,
         }
     }
 
     /// A new token in place of one that a registry has refused.
-    pub(crate) async fn renewed(&self) -> Result<Credential, EcrError> {
+    pub(crate) async fn renewed<F>(&self, fetch: impl Fn() -> F + Send) -> Result<Credential, EcrError>
+    where
+        F: Future<Output = Result<Answer, EcrError>> + Send,
+    {
         let mut held = self.token.lock().await;
-        self.replace(&mut held).await
+        self.replace(&mut held, fetch()).await
     }
 
-    async fn replace(&self, held: &mut Option<Token>) -> Result<Credential, EcrError> {
+    async fn replace(
+        &self,
+        held: &mut Option<Token>,
+        fetched: impl Future<Output = Result<Answer, EcrError>> + Send,
+    ) -> Result<Credential, EcrError> {
         *held = None;
-        let fresh = self.fetch().await?;
+        let asked = Instant::now();
+        let fresh = self.token(fetched.await?, asked)?;
         Ok(held.insert(fresh).credential.clone())
     }
 
-    async fn fetch(&self) -> Result<Token, EcrError> {
-        let asked = Instant::now();
-        let answer = self
-            .client
-            .get_authorization_token()
-            .send()
-            .await
-            .map_err(|error| EcrError::new("GetAuthorizationToken", &self.region, error))?;
-        let data = answer.authorization_data().first();
-        let credential = data
-            .and_then(|data| decode(data.authorization_token()?))
-            .ok_or_else(|| EcrError::Token {
-                region: self.region.clone(),
-            })?;
-        let expires_at = data
-            .and_then(|data| data.expires_at())
-            .and_then(|at| SystemTime::try_from(*at).ok());
-        let lifetime = expires_at.map_or(USUAL_LIFETIME, |at| self.until(at));
+    fn token(&self, answer: Answer, asked: Instant) -> Result<Token, EcrError> {
+        let credential = answer.token.as_deref().and_then(decode);
+        let lifetime = answer.expires_at.map_or(USUAL_LIFETIME, |at| self.until(at));
         Ok(Token {
-            credential,
+            credential: credential.ok_or_else(|| EcrError::Token {
+                region: self.region.clone(),
+            })?,
             renew_at: asked + (lifetime / 2).max(MIN_USE),
             good_until: asked + lifetime.max(MIN_USE),
         })
@@ -102,7 +108,7 @@ impl TokenCache {
 
     /// How long it is until then, by the clock that came with AWS's configuration.
     fn until(&self, then: SystemTime) -> Duration {
-        let now = self.client.config().time_source().map(|clock| clock.now());
+        let now = self.clock.as_ref().map(|clock| clock.now());
         now.map_or(USUAL_LIFETIME, |now| then.duration_since(now).unwrap_or_default())
             .min(USUAL_LIFETIME)
     }

@@ -7,13 +7,16 @@
     reason = "a test fails by panicking, with the reason"
 )]
 
+mod credentials;
+mod fake;
+mod questions;
 mod server;
 
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
-use onlay_ecr::{Ecr, EcrOptions, load_aws_configuration};
+use onlay_ecr::{Ecr, EcrOptions, Quotas, load_aws_configuration};
 use onlay_registry::{Credential, Extension, Secret};
 
 use server::Moto;
@@ -23,9 +26,29 @@ const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 fn ecr(endpoint: &str, create_repositories: bool) -> Ecr {
     Ecr::new(EcrOptions {
-        aws: configuration(endpoint),
         create_repositories,
+        ..options(configuration(endpoint))
     })
+}
+
+fn with(aws: SdkConfig) -> Ecr {
+    Ecr::new(options(aws))
+}
+
+fn options(aws: SdkConfig) -> EcrOptions {
+    EcrOptions {
+        aws,
+        create_repositories: false,
+        quotas: Quotas::default(),
+    }
+}
+
+/// The API itself, in the region of the tests.
+fn client(endpoint: &str) -> aws_sdk_ecr::Client {
+    let config = aws_sdk_ecr::config::Builder::from(&configuration(endpoint))
+        .region(Region::new("eu-west-1"))
+        .build();
+    aws_sdk_ecr::Client::from_conf(config)
 }
 
 fn configuration(endpoint: &str) -> SdkConfig {
@@ -50,7 +73,7 @@ fn token() -> Credential {
 async fn one_token_serves_all_who_ask_even_if_it_claims_to_have_expired() {
     let moto = Moto::start();
     let ecr = Arc::new(ecr(moto.endpoint(), false));
-    let tasks: Vec<_> = (0..16)
+    let tasks: Vec<_> = (0..50)
         .map(|_| {
             let ecr = Arc::clone(&ecr);
             tokio::spawn(async move { ecr.credential(&HOST.parse().unwrap(), false).await })
@@ -86,7 +109,7 @@ async fn each_region_has_a_token_of_its_own() {
 async fn a_repository_is_created_once_under_any_parallelism() {
     let moto = Moto::start();
     let ecr = Arc::new(ecr(moto.endpoint(), true));
-    let tasks: Vec<_> = (0..16)
+    let tasks: Vec<_> = (0..50)
         .map(|_| {
             let ecr = Arc::clone(&ecr);
             tokio::spawn(async move {
@@ -154,16 +177,11 @@ async fn other_registries_are_left_alone() {
 
 #[tokio::test]
 async fn no_answer_is_an_error_that_says_why() {
-    let mut ecr = EcrOptions {
-        aws: configuration("http://127.0.0.1:1"),
-        create_repositories: false,
-    };
-    ecr.aws = ecr
-        .aws
+    let aws = configuration("http://127.0.0.1:1")
         .into_builder()
         .retry_config(aws_config::retry::RetryConfig::disabled())
         .build();
-    let failed = Ecr::new(ecr)
+    let failed = with(aws)
         .credential(&HOST.parse().unwrap(), false)
         .await
         .unwrap_err();

@@ -63,10 +63,7 @@ impl Moto {
 
     /// The repositories in the region of the tests, from the server itself.
     pub(crate) async fn repositories(&self) -> Vec<String> {
-        let config = aws_sdk_ecr::config::Builder::from(&crate::configuration(&self.endpoint))
-            .region(aws_config::Region::new("eu-west-1"))
-            .build();
-        let answer = aws_sdk_ecr::Client::from_conf(config)
+        let answer = crate::client(&self.endpoint)
             .describe_repositories()
             .send()
             .await
