@@ -1,32 +1,63 @@
-use onlay_ecr::{Ecr, EcrHost, EcrOptions, load_aws_configuration};
-use onlay_oci::{Registry, Repository};
-use onlay_registry::{Credential, Extension, ExtensionFuture};
+use std::collections::BTreeMap;
+
+use clap::Args;
+use onlay_ecr::{Ecr, EcrHost, EcrOptions, Quotas, load_aws_configuration};
+use onlay_oci::{Digest, Registry, Repository, Tag};
+use onlay_registry::{Action, Credential, Extension, ExtensionFuture, Pace, Presence};
 use tokio::sync::OnceCell;
+
+use crate::failure::Usage;
+
+/// How Amazon ECR is spoken to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Amazon ECR")]
+pub(crate) struct EcrArguments {
+    /// Create repositories that are missing in Amazon ECR
+    #[arg(long)]
+    pub ecr_create_repository: bool,
+
+    /// Make up to N requests a second of this kind, where the account's quota is not the default: PutImage=50. ACTION is
+    /// the quota's name: BatchCheckLayerAvailability, BatchGetImage, CompleteLayerUpload, GetDownloadUrlForLayer,
+    /// InitiateLayerUpload, PutImage or UploadLayerPart
+    #[arg(long, value_name = "ACTION=N")]
+    pub ecr_pace: Vec<String>,
+}
+
+impl EcrArguments {
+    fn quotas(&self) -> Result<Quotas, Usage> {
+        let wrong = |error: onlay_ecr::QuotaError| Usage(format!("`--ecr-pace`: {error}"));
+        let mut texts = self.ecr_pace.iter();
+        texts.try_fold(Quotas::default(), |quotas, text| {
+            quotas.with_text(text).map_err(wrong)
+        })
+    }
+}
 
 /// Amazon ECR, set up when the first of its registries is spoken to: reading AWS's files and certificates takes longer
 /// than a whole run that needs none of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EcrOnDemand {
-    /// Whether missing repositories are created.
-    pub(crate) create_repositories: bool,
+    create_repositories: bool,
+    quotas: Quotas,
     ecr: OnceCell<Ecr>,
 }
 
 impl EcrOnDemand {
-    /// Reads nothing yet.
-    pub(crate) fn new(create_repositories: bool) -> Self {
-        Self {
-            create_repositories,
+    /// Takes what the user wants; of AWS's nothing is read yet.
+    pub(crate) fn new(arguments: &EcrArguments) -> Result<Self, Usage> {
+        Ok(Self {
+            create_repositories: arguments.ecr_create_repository,
+            quotas: arguments.quotas()?,
             ecr: OnceCell::new(),
-        }
+        })
     }
 
     async fn ecr(&self) -> &Ecr {
-        let create_repositories = self.create_repositories;
-        let set_up = || async move {
+        let set_up = || async {
             Ecr::new(EcrOptions {
                 aws: load_aws_configuration().await,
-                create_repositories,
+                create_repositories: self.create_repositories,
+                quotas: self.quotas.clone(),
             })
         };
         self.ecr.get_or_init(set_up).await
@@ -57,5 +88,26 @@ impl Extension for EcrOnDemand {
             }
             self.ecr().await.ensure_repository(registry, repository).await
         })
+    }
+
+    fn present<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+        digests: &'a [Digest],
+    ) -> ExtensionFuture<'a, Option<Vec<Presence>>> {
+        Box::pin(async move { self.ecr().await.present(registry, repository, digests).await })
+    }
+
+    fn digests<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+    ) -> ExtensionFuture<'a, Option<BTreeMap<Tag, Digest>>> {
+        Box::pin(async move { self.ecr().await.digests(registry, repository).await })
+    }
+
+    fn pace(&self, registry: &Registry, action: Action) -> Option<Pace> {
+        self.quotas.pace(registry, action)
     }
 }

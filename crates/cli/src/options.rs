@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use onlay_oci::{Platform, ReferenceError};
 use onlay_store::{Destination, LocationError};
 
+use crate::ecr::EcrArguments;
 use crate::environment;
 use crate::failure::Usage;
 
@@ -174,9 +175,8 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub idle_timeout: Duration,
 
-    /// Create repositories that are missing in Amazon ECR
-    #[arg(long)]
-    pub ecr_create_repository: bool,
+    #[command(flatten)]
+    pub ecr: EcrArguments,
 }
 
 /// A time that something may take: whole seconds, and at least one.

@@ -27,7 +27,7 @@ impl Session {
             tls_registries: registry.tls.iter().cloned().collect(),
             endpoints: endpoints(&registry.registry_endpoint)?,
             keychain: keychain()?,
-            extensions: vec![Arc::new(EcrOnDemand::new(registry.ecr_create_repository))],
+            extensions: vec![Arc::new(EcrOnDemand::new(&registry.ecr)?)],
             profiles: profiles(&registry.registry_profile)?,
             mirrors: mirrors::mirrors(registry)?,
             proxies: network::proxies()?,
