@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
-use onlay_ecr::{Ecr, EcrHost, EcrOptions, Quotas, load_aws_configuration};
+use onlay_ecr::{Ecr, EcrHost, EcrOptions, Quotas, RepositoryTemplate, load_aws_configuration};
 use onlay_oci::{Digest, Registry, Repository, Tag};
 use onlay_registry::{Action, Credential, Extension, ExtensionFuture, Pace, Presence};
 use tokio::sync::OnceCell;
@@ -16,6 +17,11 @@ pub(crate) struct EcrArguments {
     #[arg(long)]
     pub ecr_create_repository: bool,
 
+    /// Create them with what this file says, in TOML or JSON: tag-mutability, tag-mutability-exclusions, scan-on-push,
+    /// encryption, tags, lifecycle-policy and repository-policy. Repositories that exist are left as they are
+    #[arg(long, value_name = "FILE")]
+    pub ecr_repository_template: Option<PathBuf>,
+
     /// Make up to N requests a second of this kind, where the account's quota is not the default: PutImage=50. ACTION is
     /// the quota's name: BatchCheckLayerAvailability, BatchGetImage, CompleteLayerUpload, GetDownloadUrlForLayer,
     /// InitiateLayerUpload, PutImage or UploadLayerPart
@@ -24,6 +30,16 @@ pub(crate) struct EcrArguments {
 }
 
 impl EcrArguments {
+    /// What missing repositories are created with; naming a file asks for it as well.
+    fn template(&self) -> Result<Option<RepositoryTemplate>, Usage> {
+        let Some(file) = &self.ecr_repository_template else {
+            return Ok(self.ecr_create_repository.then(RepositoryTemplate::default));
+        };
+        let text = fs_err::read_to_string(file).map_err(|error| Usage(error.to_string()))?;
+        let template = RepositoryTemplate::parse(&file.display().to_string(), &text);
+        template.map(Some).map_err(|error| Usage(error.to_string()))
+    }
+
     fn quotas(&self) -> Result<Quotas, Usage> {
         let wrong = |error: onlay_ecr::QuotaError| Usage(format!("`--ecr-pace`: {error}"));
         let mut texts = self.ecr_pace.iter();
@@ -37,7 +53,7 @@ impl EcrArguments {
 /// than a whole run that needs none of them.
 #[derive(Debug)]
 pub(crate) struct EcrOnDemand {
-    create_repositories: bool,
+    template: Option<RepositoryTemplate>,
     quotas: Quotas,
     ecr: OnceCell<Ecr>,
 }
@@ -46,7 +62,7 @@ impl EcrOnDemand {
     /// Takes what the user wants; of AWS's nothing is read yet.
     pub(crate) fn new(arguments: &EcrArguments) -> Result<Self, Usage> {
         Ok(Self {
-            create_repositories: arguments.ecr_create_repository,
+            template: arguments.template()?,
             quotas: arguments.quotas()?,
             ecr: OnceCell::new(),
         })
@@ -56,7 +72,7 @@ impl EcrOnDemand {
         let set_up = || async {
             Ecr::new(EcrOptions {
                 aws: load_aws_configuration().await,
-                create_repositories: self.create_repositories,
+                create_repositories: self.template.clone(),
                 quotas: self.quotas.clone(),
             })
         };
@@ -83,7 +99,7 @@ impl Extension for EcrOnDemand {
         repository: &'a Repository,
     ) -> ExtensionFuture<'a, ()> {
         Box::pin(async move {
-            if !self.create_repositories {
+            if self.template.is_none() {
                 return Ok(());
             }
             self.ecr().await.ensure_repository(registry, repository).await

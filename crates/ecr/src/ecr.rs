@@ -8,15 +8,15 @@ use onlay_registry::{Action, Credential, Extension, ExtensionError, ExtensionFut
 use crate::api::Api;
 use crate::host::Endpoint;
 use crate::repositories::Repositories;
-use crate::{EcrHost, Quotas, images, presence};
+use crate::{EcrHost, Quotas, RepositoryTemplate, images, presence};
 
 /// How ECR is spoken to.
 #[derive(Clone, Debug)]
 pub struct EcrOptions {
     /// Credentials and endpoints of AWS; [`load_aws_configuration`](crate::load_aws_configuration) reads them.
     pub aws: SdkConfig,
-    /// Whether repositories that are pushed to and missing are created.
-    pub create_repositories: bool,
+    /// What repositories that are pushed to and missing are created with; none if they are not created.
+    pub create_repositories: Option<RepositoryTemplate>,
     /// How many requests the account may make.
     pub quotas: Quotas,
 }
@@ -81,11 +81,14 @@ impl Extension for Ecr {
         repository: &'a Repository,
     ) -> ExtensionFuture<'a, ()> {
         Box::pin(async move {
-            let Some(host) = EcrHost::parse(registry).filter(|_| self.options.create_repositories) else {
+            let Some(template) = &self.options.create_repositories else {
+                return Ok(());
+            };
+            let Some(host) = EcrHost::parse(registry) else {
                 return Ok(());
             };
             let api = self.api(&host);
-            let ensured = self.repositories.ensure(&api, &host, repository).await;
+            let ensured = self.repositories.ensure(&api, &host, repository, template).await;
             ensured.map_err(ExtensionError::new)
         })
     }

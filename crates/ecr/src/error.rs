@@ -38,6 +38,35 @@ pub enum EcrError {
         /// AWS's own words.
         message: String,
     },
+    /// A right is missing.
+    #[error("`{right}` on `{resource}` is not allowed: {message}")]
+    Right {
+        /// What has to be allowed, as policies call it.
+        right: String,
+        /// What it has to be allowed on.
+        resource: String,
+        /// AWS's own words.
+        message: String,
+    },
+    /// A repository cannot be called that.
+    #[error("`{name}` is no name for a repository in ECR, expected 2 to 256 characters")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A repository was made, but not as it was to be.
+    #[error("`{repository}` was created, but without {missing}")]
+    Incomplete {
+        /// The repository's path.
+        repository: String,
+        /// What it lacks.
+        missing: &'static str,
+        /// Why.
+        source: Box<EcrError>,
+    },
+    /// The SDK finds a request incomplete.
+    #[error("a request to ECR could not be made")]
+    Request(#[source] aws_sdk_ecr::error::BuildError),
     /// It gave no token, or one that is not what tokens look like.
     #[error("GetAuthorizationToken in `{region}` gave nothing that opens a registry")]
     Token {
@@ -64,7 +93,30 @@ impl EcrError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
-            Self::Unanswered { .. } | Self::Layer { .. } | Self::Token { .. } => None,
+            Self::Incomplete { source, .. } => source.code(),
+            Self::Right { .. } => Some(DENIED),
+            Self::Unanswered { .. }
+            | Self::Layer { .. }
+            | Self::Name { .. }
+            | Self::Request(_)
+            | Self::Token { .. } => None,
+        }
+    }
+
+    pub(crate) fn request(error: aws_sdk_ecr::error::BuildError) -> Self {
+        Self::Request(error)
+    }
+
+    /// Names the right that is missing, if that is what is wrong: the one that AWS names, since one request may need
+    /// several, else the usual one.
+    pub(crate) fn with_right(self, usual: &str, resource: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Refused { code, message, .. } if code == DENIED => Self::Right {
+                right: named_right(&message).unwrap_or(usual).to_owned(),
+                resource: resource(),
+                message,
+            },
+            other => other,
         }
     }
 
@@ -89,4 +141,10 @@ impl EcrError {
             },
         }
     }
+}
+
+/// `User: ARN is not authorized to perform: RIGHT on resource: ARN because ..`
+fn named_right(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    rest.split_whitespace().next()
 }

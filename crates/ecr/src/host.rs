@@ -1,4 +1,6 @@
-use onlay_oci::Registry;
+use onlay_oci::{Registry, Repository};
+
+use crate::partition::partition;
 
 /// The host of a private ECR registry, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,16 @@ impl EcrHost {
     /// The region that the registry is in.
     pub fn region(&self) -> &str {
         &self.endpoint.region
+    }
+
+    /// A repository of this registry, as policies name it.
+    pub(crate) fn arn(&self, repository: &Repository) -> String {
+        let region = self.region();
+        format!(
+            "arn:{}:ecr:{region}:{}:repository/{repository}",
+            partition(region),
+            self.account
+        )
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

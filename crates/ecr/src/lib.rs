@@ -10,7 +10,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let ecr = Ecr::new(EcrOptions {
 //!     aws: load_aws_configuration().await,
-//!     create_repositories: false,
+//!     create_repositories: None,
 //!     quotas: Quotas::default(),
 //! });
 //! let client = Client::new(ClientOptions {
@@ -37,8 +37,10 @@ mod error;
 mod host;
 mod images;
 mod pace;
+mod partition;
 mod presence;
 mod repositories;
+mod template;
 mod token;
 
 pub use config::load_aws_configuration;
@@ -46,3 +48,4 @@ pub use ecr::{Ecr, EcrOptions};
 pub use error::EcrError;
 pub use host::EcrHost;
 pub use pace::{EcrAction, QuotaError, Quotas};
+pub use template::{RepositoryTemplate, TemplateError};

@@ -10,13 +10,14 @@
 mod credentials;
 mod fake;
 mod questions;
+mod repositories;
 mod server;
 
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
-use onlay_ecr::{Ecr, EcrOptions, Quotas, load_aws_configuration};
+use onlay_ecr::{Ecr, EcrOptions, Quotas, RepositoryTemplate, load_aws_configuration};
 use onlay_registry::{Credential, Extension, Secret};
 
 use server::Moto;
@@ -26,7 +27,7 @@ const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 fn ecr(endpoint: &str, create_repositories: bool) -> Ecr {
     Ecr::new(EcrOptions {
-        create_repositories,
+        create_repositories: create_repositories.then(RepositoryTemplate::default),
         ..options(configuration(endpoint))
     })
 }
@@ -38,7 +39,7 @@ fn with(aws: SdkConfig) -> Ecr {
 fn options(aws: SdkConfig) -> EcrOptions {
     EcrOptions {
         aws,
-        create_repositories: false,
+        create_repositories: None,
         quotas: Quotas::default(),
     }
 }
