@@ -56,6 +56,11 @@ impl Descriptor {
     pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
+
+    /// The type of the artifact, where a list of referrers or an index names it.
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.other.get("artifactType")?.as_str()
+    }
 }
 
 /// Reads `null` as nothing: Go writes it for an empty list or map.

@@ -24,6 +24,15 @@ impl RawObject {
         serde_json::from_slice(bytes).map_err(|source| JsonError { member: None, source })
     }
 
+    /// Makes the object that a value is written as.
+    ///
+    /// # Errors
+    /// `value` cannot be written as JSON, or not as an object.
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, JsonError> {
+        let bytes = serde_json::to_vec(value).map_err(|source| JsonError { member: None, source })?;
+        Self::parse(&bytes)
+    }
+
     /// Reads a member; absent and `null` are both `None`.
     ///
     /// # Errors

@@ -71,6 +71,40 @@ impl Document {
             Self::Index(index) => index.descriptor(),
         }
     }
+
+    /// What the document is, where it is more than an image: its `artifactType`, else the media type of its
+    /// configuration.
+    ///
+    /// # Errors
+    /// `artifactType` is not a text.
+    pub fn artifact_type(&self) -> Result<Option<String>, JsonError> {
+        let own = RawObject::parse(self.bytes())?.get("artifactType")?;
+        Ok(own.or_else(|| match self {
+            Self::Manifest(manifest) => Some(manifest.config().media_type.to_string()),
+            Self::Index(_) => None,
+        }))
+    }
+
+    /// The document that this one speaks of, as signatures do, and what a list of referrers says of this one: its
+    /// descriptor with its artifact type and its annotations. None if it speaks of no other.
+    ///
+    /// # Errors
+    /// `subject`, `artifactType` or `annotations` has the wrong shape.
+    ///
+    /// Source: distribution-spec v1.1 "Listing Referrers".
+    pub fn as_referrer(&self) -> Result<Option<(Digest, Descriptor)>, JsonError> {
+        let object = RawObject::parse(self.bytes())?;
+        let Some(subject) = object.get::<Descriptor>("subject")? else {
+            return Ok(None);
+        };
+        let mut descriptor = self.descriptor();
+        descriptor.annotations = object.get("annotations")?.unwrap_or_default();
+        let artifact_type = self
+            .artifact_type()?
+            .map(|text| ("artifactType".to_owned(), text.into()));
+        descriptor.other.extend(artifact_type);
+        Ok(Some((subject.digest, descriptor)))
+    }
 }
 
 /// A document with `layers` and `manifests` is an image to one reader and an index to another, under one digest.
@@ -274,6 +308,27 @@ mod tests {
         assert!(matches!(parse("{}", None), Err(DocumentError::NoConfig)));
         let large = " ".repeat(MAX_MANIFEST_SIZE as usize + 1);
         assert!(matches!(parse(&large, None), Err(DocumentError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_referrer_says_of_what_it_speaks_and_what_it_is() {
+        let subject = format!(
+            r#","subject":{{"mediaType":"a/b","digest":"{DIGEST}","size":2}},"annotations":{{"a":"b"}}"#
+        );
+        let referrer = |extra: &str| {
+            let text = manifest(&format!("{subject}{extra}"));
+            let document = Document::parse(text.as_bytes(), None).unwrap();
+            document.as_referrer().unwrap().unwrap()
+        };
+        let (digest, descriptor) = referrer(r#","artifactType":"x/signature""#);
+        assert_eq!(digest.to_string(), DIGEST);
+        assert_eq!(descriptor.artifact_type(), Some("x/signature"));
+        assert_eq!(descriptor.annotations["a"], "b");
+        // Without a type of its own, that of its configuration.
+        let config = "application/vnd.oci.image.config.v1+json";
+        assert_eq!(referrer("").1.artifact_type(), Some(config));
+        let image = Document::parse(manifest("").as_bytes(), None).unwrap();
+        assert!(image.as_referrer().unwrap().is_none());
     }
 
     #[test]
