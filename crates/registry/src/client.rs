@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub(crate) struct RegistryState {
     pub(crate) gate: Gate,
     /// How it was found to take blobs, where that is not what its profile says.
     pub(crate) upload_form: Lock<Option<UploadForm>>,
+    /// Whether it has answered that it keeps no lists of referrers.
+    pub(crate) lacks_referrers: AtomicBool,
 }
 
 impl Client {
@@ -169,6 +172,7 @@ impl Client {
             auth: Mutex::default(),
             gate: Gate::default(),
             upload_form: Lock::default(),
+            lacks_referrers: AtomicBool::default(),
         };
         registries
             .entry(registry.clone())

@@ -127,6 +127,22 @@ pub enum RegistryError {
         /// How many are followed.
         limit: usize,
     },
+    /// A list without end.
+    #[error("{place}: more than {limit} pages, which no list has")]
+    Pages {
+        /// Host and path of the first page.
+        place: String,
+        /// How many are read.
+        limit: usize,
+    },
+    /// Others change the same thing all the time.
+    #[error("{place}: others change it at the same time, {attempts} times in a row")]
+    Contended {
+        /// Host and path.
+        place: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// Its answer lacks something, or has something that makes no sense.
     #[error("{method} {place}: the registry's answer has no usable {what}")]
     Answer {
@@ -219,6 +235,31 @@ impl RegistryError {
             || (words.contains("TAG_INVALID") && sentences.iter().any(|sentence| words.contains(sentence)))
     }
 
+    /// Tells whether a manifest was refused for what it is: some registries know no artifacts.
+    ///
+    /// Source: aws.md §0 no. 4, §5; distribution-spec v1.1 "Error Codes".
+    pub fn refuses_the_form(&self) -> bool {
+        let Self::Status {
+            method,
+            status,
+            words,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let doubts = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_ACCEPTABLE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ];
+        let codes = ["UNSUPPORTED", "MANIFEST_INVALID"];
+        let is_named = || codes.iter().any(|code| words.contains(code));
+        method == Method::PUT
+            && (*status == StatusCode::METHOD_NOT_ALLOWED || doubts.contains(status) && is_named())
+    }
+
     /// Tells whether the registry found what it was sent wrong.
     pub fn is_refusal(&self) -> bool {
         let refusals = [
@@ -247,6 +288,8 @@ impl RegistryError {
             | Self::Document { .. }
             | Self::Forbidden { .. }
             | Self::EmptyBlob { .. }
+            | Self::Pages { .. }
+            | Self::Contended { .. }
             | Self::Body { .. }
             | Self::Keychain { .. }
             | Self::Blocked { .. }

@@ -473,7 +473,12 @@ impl RepositoryClient {
         Ok(request)
     }
 
-    async fn read_small(&self, url: &Url, response: Response, limit: u64) -> Result<Vec<u8>, RegistryError> {
+    pub(crate) async fn read_small(
+        &self,
+        url: &Url,
+        response: Response,
+        limit: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
         let too_large = || RegistryError::TooLarge {
             place: place(url),
             limit,
@@ -542,7 +547,7 @@ fn header_digest(response: &Response) -> Option<Digest> {
     response.headers().get(DIGEST_HEADER)?.to_str().ok()?.parse().ok()
 }
 
-fn content_type(response: &Response) -> Option<MediaType> {
+pub(crate) fn content_type(response: &Response) -> Option<MediaType> {
     Some(response.headers().get(CONTENT_TYPE)?.to_str().ok()?.into())
 }
 

@@ -9,6 +9,7 @@
 mod case;
 mod credentials;
 mod reading;
+mod referrers;
 mod uploading;
 mod waiting;
 mod writing;
