@@ -24,6 +24,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod digest_tag;
 mod index;
 mod json;
 mod manifest;

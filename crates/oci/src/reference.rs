@@ -349,6 +349,11 @@ impl Tag {
         Self("latest".into())
     }
 
+    /// A tag of an algorithm and hexadecimal digits, which is well-formed.
+    pub(crate) fn of_digest(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0

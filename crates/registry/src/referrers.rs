@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use onlay_oci::{
     Descriptor, Digest, Document, DocumentError, Family, Index, JsonError, MAX_MANIFEST_SIZE, MediaType,
-    RawObject,
+    RawObject, Tag,
 };
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, StatusCode};
@@ -74,7 +74,7 @@ impl RepositoryClient {
     ) -> Result<Vec<Descriptor>, RegistryError> {
         let home = self.home();
         let listed = home.own_list(subject, artifact_type).await?;
-        let tag = referrers_tag(subject);
+        let tag = subject.referrers_tag();
         let mut referrers = listed.clone().unwrap_or_default();
         if tags.has(&tag).unwrap_or(listed.is_none()) {
             let tagged = home.tagged_list(&tag).await?;
@@ -105,7 +105,7 @@ impl RepositoryClient {
         if referrers.is_empty() || home.own_list(subject, None).await?.is_some() {
             return Ok(());
         }
-        let tag = referrers_tag(subject);
+        let tag = subject.referrers_tag();
         for attempt in 1..=ATTEMPTS {
             let list = match home.tagged_list(&tag).await? {
                 Some(list) => list,
@@ -118,7 +118,7 @@ impl RepositoryClient {
             let written = home.put_list(&tag, &bytes, list.etag).await?;
             let is_there =
                 |found: Option<Descriptor>| found.is_some_and(|found| found.digest.matches(&bytes));
-            if written && is_there(home.head_manifest(&tag).await?) {
+            if written && is_there(home.head_manifest(tag.as_str()).await?) {
                 return Ok(());
             }
             tokio::time::sleep(pause(attempt)).await;
@@ -221,7 +221,7 @@ impl RepositoryClient {
         }
     }
 
-    async fn tagged_list(&self, tag: &str) -> Result<Option<TaggedList>, RegistryError> {
+    async fn tagged_list(&self, tag: &Tag) -> Result<Option<TaggedList>, RegistryError> {
         let mut attempt = 1;
         loop {
             match self.read_list(tag).await {
@@ -234,7 +234,7 @@ impl RepositoryClient {
         }
     }
 
-    async fn read_list(&self, tag: &str) -> Result<Option<TaggedList>, RegistryError> {
+    async fn read_list(&self, tag: &Tag) -> Result<Option<TaggedList>, RegistryError> {
         let path = format!("manifests/{tag}");
         let mut request = self.request(Action::PullManifest, Method::GET, &path, Access::Pull)?;
         request.headers.insert(ACCEPT, index_type());
@@ -265,7 +265,7 @@ impl RepositoryClient {
     /// Tells whether the registry took the list, or somebody else has changed it meanwhile.
     async fn put_list(
         &self,
-        tag: &str,
+        tag: &Tag,
         bytes: &[u8],
         etag: Option<HeaderValue>,
     ) -> Result<bool, RegistryError> {
@@ -288,7 +288,7 @@ impl RepositoryClient {
         Ok(true)
     }
 
-    fn malformed(&self, tag: &str, source: DocumentError) -> RegistryError {
+    fn malformed(&self, tag: &Tag, source: DocumentError) -> RegistryError {
         let place = format!("{}/{}:{tag}", self.registry(), self.repository());
         RegistryError::Document { place, source }
     }
@@ -303,7 +303,7 @@ impl TaggedList {
         })
     }
 
-    fn manifests(&self, repository: &RepositoryClient, tag: &str) -> Result<Vec<Descriptor>, RegistryError> {
+    fn manifests(&self, repository: &RepositoryClient, tag: &Tag) -> Result<Vec<Descriptor>, RegistryError> {
         let manifests = self.object.get("manifests");
         Ok(manifests
             .map_err(|source| repository.malformed(tag, source.into()))?
@@ -331,13 +331,6 @@ impl TaggedList {
         object.set("manifests", &entries, &[])?;
         Ok(Some(object.to_bytes()))
     }
-}
-
-/// The tag of the list of what refers to a manifest, where the registry keeps no list.
-///
-/// Source: distribution-spec v1.1 "Referrers Tag Schema".
-pub fn referrers_tag(subject: &Digest) -> String {
-    format!("{}-{:.64}", subject.algorithm(), subject.encoded())
 }
 
 /// What a registry answers that knows of no such list. Some say that the address makes no sense to them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use onlay_oci::{Descriptor, Digest, Document, Family, Index, MediaType};
-use onlay_registry::{ClientOptions, DigestTags, Profile, RegistryError, RepositoryClient, referrers_tag};
+use onlay_registry::{ClientOptions, DigestTags, Profile, RegistryError, RepositoryClient};
 use onlay_testkit::{FrontAuth, Misbehaviour};
 use serde_json::json;
 
@@ -39,8 +39,8 @@ fn page(referrers: &[Descriptor], next: Option<&str>) -> Misbehaviour {
 
 async fn put_list(repository: &RepositoryClient, subject: &Digest, bytes: &[u8]) {
     let descriptor = Descriptor::of(MediaType::Index(Family::Oci), bytes);
-    let tag = referrers_tag(subject);
-    repository.put_manifest(&tag, &descriptor, bytes).await.unwrap();
+    let tag = subject.referrers_tag();
+    repository.put_manifest(tag.as_str(), &descriptor, bytes).await.unwrap();
 }
 
 /// A manifest that refers to `subject`, with what it is made of; the registry wants that to be there.
@@ -77,7 +77,7 @@ async fn a_registry_without_lists_is_asked_once_and_then_for_the_tag() {
     let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
     let kept = [referrer(SIGNATURE, 1), referrer("x/sbom", 2)];
     // Lists need their entries to be there in a real registry, so the front keeps this one.
-    let tag = referrers_tag(&one);
+    let tag = one.referrers_tag();
     case.inject(9, "GET", &format!("/manifests/{tag}"), page(&kept, None));
     let repository = case.repository("a");
     assert_eq!(
@@ -132,7 +132,7 @@ async fn a_profile_saves_the_question() {
     let client = onlay_registry::Client::new(options).unwrap();
     let repository = crate::case::repository(&client, case.front.host(), "a");
     assert_eq!(repository.referrers(&Digest::of(b"x"), None).await.unwrap(), []);
-    let known = DigestTags::known(["v1".to_owned()]);
+    let known = DigestTags::known(["v1".parse().unwrap()]);
     let found = repository.referrers_with(&Digest::of(b"x"), None, &known).await;
     assert_eq!(found.unwrap(), []);
     let requests = case.front.requests();
@@ -218,7 +218,7 @@ async fn a_list_under_a_tag_is_kept_where_the_registry_keeps_none() {
     assert_eq!(listed, described);
     assert_eq!(listed[1].artifact_type(), Some(SIGNATURE));
     assert_eq!(listed[1].annotations["number"], "2");
-    let (document, _) = repository.pull_manifest(&referrers_tag(digest)).await.unwrap();
+    let (document, _) = repository.pull_manifest(digest.referrers_tag().as_str()).await.unwrap();
     assert!(String::from_utf8_lossy(document.bytes()).contains(r#""x-unknown":1.50"#));
 
     case.front.clear_requests();
@@ -276,8 +276,8 @@ async fn tags_made_of_digests_are_found_in_one_request() {
         .unwrap();
     case.front.clear_requests();
     let tags = repository.digest_tags().await.unwrap();
-    assert_eq!(tags.has(&referrers_tag(&subject.digest)), Some(true));
-    assert_eq!(tags.has(&referrers_tag(&Digest::of(b"other"))), Some(false));
+    assert_eq!(tags.has(&subject.digest.referrers_tag()), Some(true));
+    assert_eq!(tags.has(&Digest::of(b"other").referrers_tag()), Some(false));
     assert_eq!(case.exchanges(), ["GET 200"]);
 
     // Where tags may not be listed, nothing is known, and nothing has failed.
