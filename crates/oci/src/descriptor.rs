@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, MediaType, Platform};
+use crate::{Digest, MediaType, Platform, Tag};
 
 /// What one document says of a blob or of another document: what it is, which bytes, how many.
 ///
@@ -38,6 +38,9 @@ pub struct Descriptor {
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Where an image's tag stands in a layout.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 impl Descriptor {
     /// Describes `size` bytes that are known to have this digest.
     pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
@@ -55,6 +58,13 @@ impl Descriptor {
     /// Describes `bytes`.
     pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
+    }
+
+    /// The tag of an image in a layout.
+    ///
+    /// Source: image-spec v1.1 image-layout.md "index.json file".
+    pub fn tag(&self) -> Option<Tag> {
+        self.annotations.get(REF_NAME)?.parse().ok()
     }
 
     /// The type of the artifact, where a list of referrers or an index names it.

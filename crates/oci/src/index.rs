@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{Descriptor, Digest, DocumentError, Family, JsonError, MediaType, Platform, RawObject};
@@ -63,6 +63,59 @@ impl Index {
         })
     }
 
+    /// The same index with these entries at its end, as far as it lacks them; none if it lacks none. Everything else stays
+    /// as it is written.
+    ///
+    /// # Errors
+    /// An entry cannot be written as JSON.
+    pub fn with_entries(&self, new: &[Descriptor]) -> Result<Option<Self>, JsonError> {
+        let mut known: BTreeSet<String> = self
+            .manifests
+            .iter()
+            .map(|entry| entry.digest.to_string())
+            .collect();
+        let missing: Vec<&Descriptor> = new
+            .iter()
+            .filter(|entry| known.insert(entry.digest.to_string()))
+            .collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let mut object = RawObject::parse(&self.bytes)?;
+        let mut entries: Vec<RawObject> = object.get("manifests")?.unwrap_or_default();
+        for entry in &missing {
+            entries.push(RawObject::of(entry)?);
+        }
+        object.set("manifests", &entries, &[])?;
+        Ok(Some(Self {
+            bytes: object.to_bytes().into(),
+            family: self.family,
+            manifests: self.manifests.iter().chain(missing).cloned().collect(),
+        }))
+    }
+
+    /// The same index with fewer entries. Everything else stays as it is written, but its `subject`: it speaks of what
+    /// the old index spoke of no longer.
+    ///
+    /// # Errors
+    /// The entries cannot be written as JSON.
+    pub fn keeping(&self, keeps: impl Fn(&Descriptor) -> bool) -> Result<Self, JsonError> {
+        let mut object = RawObject::parse(&self.bytes)?;
+        let entries: Vec<RawObject> = object.get("manifests")?.unwrap_or_default();
+        let (entries, manifests): (Vec<RawObject>, Vec<Descriptor>) = entries
+            .into_iter()
+            .zip(self.manifests.iter().cloned())
+            .filter(|(_, entry)| keeps(entry))
+            .unzip();
+        object.set("manifests", &entries, &[])?;
+        object.remove("subject");
+        Ok(Self {
+            bytes: object.to_bytes().into(),
+            family: self.family,
+            manifests,
+        })
+    }
+
     /// The bytes that its digest is over.
     pub fn bytes(&self) -> &Arc<[u8]> {
         &self.bytes
@@ -109,6 +162,29 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_come_and_go_and_the_rest_stays() {
+        let entry = |text: &str| Descriptor::of(MediaType::Manifest(Family::Oci), text.as_bytes());
+        let first = serde_json::to_string(&entry("1"))
+            .unwrap()
+            .replacen('{', r#"{"x-own":1.50,"#, 1);
+        let text = format!(r#"{{"x-unknown":[],"manifests":[{first}],"subject":{first},"schemaVersion":2}}"#);
+        let Ok(crate::Document::Index(index)) = crate::Document::parse(text.as_bytes(), None) else {
+            panic!("not an index")
+        };
+        let more = index
+            .with_entries(&[entry("1"), entry("2"), entry("2")])
+            .unwrap()
+            .unwrap();
+        assert_eq!(more.manifests().len(), 2);
+        assert!(String::from_utf8_lossy(more.bytes()).starts_with(&text[..text.find(']').unwrap()]));
+        assert!(more.with_entries(&[entry("2")]).unwrap().is_none());
+        let fewer = more.keeping(|kept| kept.digest == entry("1").digest).unwrap();
+        assert_eq!(fewer.manifests(), index.manifests());
+        let expected = text.replacen(&format!(r#""subject":{first},"#), "", 1);
+        assert_eq!(String::from_utf8_lossy(fewer.bytes()), expected);
+    }
 
     #[test]
     fn entries_are_told_apart() {

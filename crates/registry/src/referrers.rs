@@ -6,13 +6,12 @@
 //!
 //! Source: distribution-spec v1.1 "Listing Referrers", "Referrers Tag Schema"; registry.md §3 no. 7 and 27.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use onlay_oci::{
-    Descriptor, Digest, Document, DocumentError, Family, Index, JsonError, MAX_MANIFEST_SIZE, MediaType,
-    RawObject, Tag,
+    Descriptor, Digest, Document, DocumentError, Family, Index, JsonError, MAX_MANIFEST_SIZE, MediaType, Tag,
 };
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, StatusCode};
@@ -39,7 +38,7 @@ struct Page {
 
 /// The list under a tag.
 struct TaggedList {
-    object: RawObject,
+    index: Index,
     etag: Option<HeaderValue>,
 }
 
@@ -78,7 +77,11 @@ impl RepositoryClient {
         let mut referrers = listed.clone().unwrap_or_default();
         if tags.has(&tag).unwrap_or(listed.is_none()) {
             let tagged = home.tagged_list(&tag).await?;
-            referrers.extend(tagged.map_or(Ok(Vec::new()), |list| list.manifests(&home, &tag))?);
+            referrers.extend(
+                tagged
+                    .into_iter()
+                    .flat_map(|list| list.index.manifests().to_vec()),
+            );
         }
         let mut seen = BTreeSet::new();
         let is_wanted = |referrer: &Descriptor| {
@@ -107,17 +110,21 @@ impl RepositoryClient {
         }
         let tag = subject.referrers_tag();
         for attempt in 1..=ATTEMPTS {
-            let list = match home.tagged_list(&tag).await? {
-                Some(list) => list,
-                None => TaggedList::empty().map_err(|source| home.malformed(&tag, source.into()))?,
+            let malformed = |source: JsonError| home.malformed(&tag, source.into());
+            let (index, etag) = match home.tagged_list(&tag).await? {
+                Some(list) => (list.index, list.etag),
+                None => {
+                    let empty = Index::assemble(Family::Oci, Vec::new(), &BTreeMap::new());
+                    (empty.map_err(malformed)?, None)
+                }
             };
-            let merged = list
-                .with(referrers)
-                .map_err(|source| home.malformed(&tag, source.into()))?;
-            let Some(bytes) = merged else { return Ok(()) };
-            let written = home.put_list(&tag, &bytes, list.etag).await?;
-            let is_there =
-                |found: Option<Descriptor>| found.is_some_and(|found| found.digest.matches(&bytes));
+            let Some(merged) = index.with_entries(referrers).map_err(malformed)? else {
+                return Ok(());
+            };
+            let written = home.put_list(&tag, merged.bytes(), etag).await?;
+            let is_there = |found: Option<Descriptor>| {
+                found.is_some_and(|found| found.digest == merged.descriptor().digest)
+            };
             if written && is_there(home.head_manifest(tag.as_str()).await?) {
                 return Ok(());
             }
@@ -127,6 +134,17 @@ impl RepositoryClient {
             place: place(&home.url(&format!("manifests/{tag}"))?),
             attempts: ATTEMPTS,
         })
+    }
+
+    /// Tells whether it is known by now that the registry keeps no lists, so that only tags say what refers to something.
+    pub fn keeps_no_referrers(&self) -> bool {
+        let home = self.home();
+        home.client().profile(home.registry()).referrers == ReferrersForm::Tag
+            || home
+                .client()
+                .state(home.registry())
+                .lacks_referrers
+                .load(Ordering::Relaxed)
     }
 
     /// The repository itself, or the place that stands in for it for good.
@@ -141,8 +159,7 @@ impl RepositoryClient {
         artifact_type: Option<&str>,
     ) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         let state = self.client().state(self.registry());
-        let form = self.client().profile(self.registry()).referrers;
-        if form == ReferrersForm::Tag || state.lacks_referrers.load(Ordering::Relaxed) {
+        if self.keeps_no_referrers() {
             return Ok(None);
         }
         let mut url = self.url(&format!("referrers/{subject}"))?;
@@ -248,11 +265,7 @@ impl RepositoryClient {
         let etag = response.headers().get(ETAG).cloned();
         let bytes = self.read_small(&url, response, MAX_MANIFEST_SIZE).await?;
         match Document::parse(bytes, media_type.as_ref()) {
-            Ok(Document::Index(index)) => Ok(Some(TaggedList {
-                object: RawObject::parse(index.bytes())
-                    .map_err(|source| self.malformed(tag, source.into()))?,
-                etag,
-            })),
+            Ok(Document::Index(index)) => Ok(Some(TaggedList { index, etag })),
             Ok(Document::Manifest(_)) => Err(RegistryError::Answer {
                 method: Method::GET,
                 place: place(&url),
@@ -291,45 +304,6 @@ impl RepositoryClient {
     fn malformed(&self, tag: &Tag, source: DocumentError) -> RegistryError {
         let place = format!("{}/{}:{tag}", self.registry(), self.repository());
         RegistryError::Document { place, source }
-    }
-}
-
-impl TaggedList {
-    fn empty() -> Result<Self, JsonError> {
-        let index = Index::assemble(Family::Oci, Vec::new(), &Default::default())?;
-        Ok(Self {
-            object: RawObject::parse(index.bytes())?,
-            etag: None,
-        })
-    }
-
-    fn manifests(&self, repository: &RepositoryClient, tag: &Tag) -> Result<Vec<Descriptor>, RegistryError> {
-        let manifests = self.object.get("manifests");
-        Ok(manifests
-            .map_err(|source| repository.malformed(tag, source.into()))?
-            .unwrap_or_default())
-    }
-
-    /// The list with what it lacks at its end, everything else as it is; none if it lacks nothing.
-    fn with(&self, referrers: &[Descriptor]) -> Result<Option<Vec<u8>>, JsonError> {
-        let mut entries: Vec<RawObject> = self.object.get("manifests")?.unwrap_or_default();
-        let mut known = BTreeSet::new();
-        for entry in &entries {
-            known.extend(entry.get::<Digest>("digest")?.map(|digest| digest.to_string()));
-        }
-        let missing = referrers
-            .iter()
-            .filter(|referrer| known.insert(referrer.digest.to_string()));
-        let before = entries.len();
-        for referrer in missing {
-            entries.push(RawObject::of(referrer)?);
-        }
-        if entries.len() == before {
-            return Ok(None);
-        }
-        let mut object = self.object.clone();
-        object.set("manifests", &entries, &[])?;
-        Ok(Some(object.to_bytes()))
     }
 }
 

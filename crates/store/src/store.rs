@@ -45,6 +45,27 @@ impl Store {
         }
     }
 
+    /// The images that it lists, with their tags.
+    ///
+    /// # Errors
+    /// The list is missing or malformed.
+    pub fn images(&self) -> Result<Vec<Descriptor>, StoreError> {
+        match self {
+            Self::Layout(layout) => layout.images(),
+            Self::OciArchive(archive) => archive.images(),
+            Self::DockerArchive(archive) => Ok(vec![archive.image()]),
+        }
+    }
+
+    /// Finds what has a tag.
+    ///
+    /// # Errors
+    /// The list of images is missing or malformed.
+    pub fn tagged(&self, tag: &Tag) -> Result<Option<Descriptor>, StoreError> {
+        let has_tag = |image: &Descriptor| image.tag().as_ref() == Some(tag);
+        Ok(self.images()?.into_iter().find(has_tag))
+    }
+
     /// Opens a blob; size and digest are checked when its end is read.
     ///
     /// # Errors
@@ -111,7 +132,11 @@ pub(crate) fn read_whole(descriptor: &Descriptor, mut reader: impl Read) -> Resu
     Ok(bytes)
 }
 
-fn choose(images: Vec<Descriptor>, tag: Option<&Tag>, path: &Path) -> Result<Descriptor, StoreError> {
+/// Signatures and lists of referrers lie beside the images that they belong to; only who names one means it.
+fn choose(mut images: Vec<Descriptor>, tag: Option<&Tag>, path: &Path) -> Result<Descriptor, StoreError> {
+    if tag.is_none() {
+        images.retain(|image| !image.tag().is_some_and(|tag| tag.is_of_a_digest()));
+    }
     let name = |image: &Descriptor| image.annotations.get(REF_NAME).cloned();
     let tags = || {
         let tags: Vec<String> = images

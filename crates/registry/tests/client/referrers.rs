@@ -40,7 +40,10 @@ fn page(referrers: &[Descriptor], next: Option<&str>) -> Misbehaviour {
 async fn put_list(repository: &RepositoryClient, subject: &Digest, bytes: &[u8]) {
     let descriptor = Descriptor::of(MediaType::Index(Family::Oci), bytes);
     let tag = subject.referrers_tag();
-    repository.put_manifest(tag.as_str(), &descriptor, bytes).await.unwrap();
+    repository
+        .put_manifest(tag.as_str(), &descriptor, bytes)
+        .await
+        .unwrap();
 }
 
 /// A manifest that refers to `subject`, with what it is made of; the registry wants that to be there.
@@ -218,7 +221,10 @@ async fn a_list_under_a_tag_is_kept_where_the_registry_keeps_none() {
     assert_eq!(listed, described);
     assert_eq!(listed[1].artifact_type(), Some(SIGNATURE));
     assert_eq!(listed[1].annotations["number"], "2");
-    let (document, _) = repository.pull_manifest(digest.referrers_tag().as_str()).await.unwrap();
+    let (document, _) = repository
+        .pull_manifest(digest.referrers_tag().as_str())
+        .await
+        .unwrap();
     assert!(String::from_utf8_lossy(document.bytes()).contains(r#""x-unknown":1.50"#));
 
     case.front.clear_requests();
