@@ -26,6 +26,7 @@ mod ecr;
 mod engine;
 mod hostile_registry;
 mod interrupted;
+mod look;
 mod network;
 mod onbuild;
 mod onlay;

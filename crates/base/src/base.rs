@@ -71,6 +71,30 @@ impl Base {
         self.document.descriptor().digest
     }
 
+    /// The image or index itself.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The digests of the images that are wanted, in the base's order. Of an index nothing more is read; one image says
+    /// only in its configuration what it is for.
+    ///
+    /// # Errors
+    /// As [`platforms`](Self::platforms).
+    pub async fn digests(&self, selection: &PlatformSelection) -> Result<Vec<(Digest, Platform)>, BaseError> {
+        if let Document::Index(index) = &self.document {
+            let chosen = self.select(index, selection)?.into_iter();
+            return Ok(chosen
+                .map(|(entry, platform)| (entry.digest.clone(), platform))
+                .collect());
+        }
+        let images = self.platforms(selection).await?;
+        Ok(images
+            .into_iter()
+            .map(|image| (image.manifest.descriptor().digest, image.platform))
+            .collect())
+    }
+
     /// Where its blobs are.
     pub fn source(&self) -> &ImageSource {
         &self.source

@@ -1,6 +1,9 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{apply::Apply, build::Build};
+use crate::commands::{
+    apply::Apply, build::Build, cat::Cat, diff::Diff, digest::DigestCommand, history::History,
+    inspect::Inspect, ls::Ls, tags::Tags,
+};
 
 /// Lay new layers on container images: no daemon, no root, no pull
 ///
@@ -20,4 +23,11 @@ pub(crate) enum Command {
     // Each command's own comment is its help.
     Apply(Apply),
     Build(Build),
+    Inspect(Inspect),
+    Ls(Ls),
+    Cat(Cat),
+    Diff(Diff),
+    History(History),
+    Tags(Tags),
+    Digest(DigestCommand),
 }

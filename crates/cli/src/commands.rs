@@ -2,13 +2,31 @@
 
 pub(crate) mod apply;
 pub(crate) mod build;
+pub(crate) mod cat;
+pub(crate) mod diff;
+pub(crate) mod digest;
+pub(crate) mod history;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod tags;
+
+use std::process::ExitCode;
 
 use crate::arguments::{Command, Onlay};
+use crate::exit_code;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(onlay: Onlay) -> anyhow::Result<()> {
+pub(crate) async fn run(onlay: Onlay) -> anyhow::Result<ExitCode> {
     match onlay.command {
-        Command::Apply(apply) => apply.run().await,
-        Command::Build(build) => build.run().await,
+        Command::Apply(apply) => apply.run().await?,
+        Command::Build(build) => build.run().await?,
+        Command::Cat(cat) => cat.run().await?,
+        Command::Diff(diff) => return diff.run().await,
+        Command::Digest(digest) => digest.run().await?,
+        Command::History(history) => history.run().await?,
+        Command::Inspect(inspect) => inspect.run().await?,
+        Command::Ls(ls) => ls.run().await?,
+        Command::Tags(tags) => tags.run().await?,
     }
+    Ok(ExitCode::from(exit_code::DONE))
 }

@@ -16,6 +16,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod load;
+mod look;
 mod mirrors;
 mod network;
 mod options;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     let code = runtime.block_on(async {
         tokio::select! {
             result = commands::run(arguments) => match result {
-                Ok(()) => ExitCode::from(exit_code::DONE),
+                Ok(code) => code,
                 Err(error) => failure::report(&error),
             },
             signal = shutdown::requested() => signal.exit(),

@@ -59,7 +59,7 @@ impl Request {
         if self.destinations.loaded.is_some() {
             verify_docker()?;
         }
-        let session = Session::start(&self.registry, &self.work)?;
+        let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
         let pusher = self.pusher(&session);
         let builder = Builder {
             events: progress.events(pusher.growing.clone()),
@@ -121,7 +121,7 @@ impl Request {
 
     /// What is known of the images that stages start from, without building anything.
     pub(crate) async fn stage_bases(&self) -> anyhow::Result<StageBases> {
-        let session = Session::start(&self.registry, &self.work)?;
+        let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
         let builder = self.builder(&session, &Progress::new(&self.work)?);
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use onlay_base::Listings;
@@ -8,7 +9,7 @@ use onlay_store::Cache;
 use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
-use crate::options::{RegistryOptions, WorkOptions};
+use crate::options::RegistryOptions;
 use crate::{mirrors, network};
 
 /// The registries and the cache of one run.
@@ -21,7 +22,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sets up what the options and the environment say; nothing is sent yet.
-    pub(crate) fn start(registry: &RegistryOptions, work: &WorkOptions) -> anyhow::Result<Self> {
+    pub(crate) fn start(registry: &RegistryOptions, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
         let options = ClientOptions {
             insecure_registries: registry.insecure_registry.iter().cloned().collect(),
             tls_registries: registry.tls.iter().cloned().collect(),
@@ -38,7 +39,10 @@ impl Session {
             idle_timeout: registry.idle_timeout,
         };
         let client = Client::new(options)?;
-        let cache = match work.cache_dir.clone().or_else(environment::cache_directory) {
+        let cache = match cache_dir
+            .map(Path::to_owned)
+            .or_else(environment::cache_directory)
+        {
             Some(directory) => Cache::in_directory(directory),
             None => Cache::in_memory(),
         };

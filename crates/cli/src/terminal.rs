@@ -15,6 +15,58 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints bytes as they are.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = DataOut::new();
+    let written = out.write_all(bytes);
+    out.finish(written)
+}
+
+/// Standard output for bytes as they are. That nobody reads on is no failure.
+pub(crate) struct DataOut {
+    out: io::StdoutLock<'static>,
+    is_closed: bool,
+}
+
+impl DataOut {
+    pub(crate) fn new() -> Self {
+        Self {
+            out: io::stdout().lock(),
+            is_closed: false,
+        }
+    }
+
+    /// Tells how it went: well if it was only the reader who had enough.
+    pub(crate) fn finish<T, E>(mut self, written: Result<T, E>) -> anyhow::Result<()>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let flushed = self.flush();
+        match (written, self.is_closed) {
+            (_, true) => Ok(()),
+            (Err(error), false) => Err(error.into()),
+            (Ok(_), false) => Ok(flushed?),
+        }
+    }
+
+    fn noticed<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        self.is_closed |= matches!(&result, Err(error) if error.kind() == ErrorKind::BrokenPipe);
+        result
+    }
+}
+
+impl Write for DataOut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.noticed(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.noticed(flushed)
+    }
+}
+
 /// Says something on standard error, if anybody listens.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(text));

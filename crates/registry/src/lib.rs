@@ -41,6 +41,7 @@ mod registries_conf;
 mod repository;
 mod retry;
 mod secret;
+mod tags;
 mod tls;
 mod transport;
 mod upload;

@@ -10,6 +10,7 @@ mod case;
 mod credentials;
 mod reading;
 mod referrers;
+mod tags;
 mod uploading;
 mod waiting;
 mod writing;
