@@ -6,7 +6,6 @@ use url::Url;
 
 use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
 use crate::origin::is_forbidden;
-use crate::retry::{MAX_RETRY_AFTER, is_retryable, pause, retry_after};
 use crate::transport::{Body, Request, Transport, place, plain, read_answer, status_error};
 use crate::{Action, Credential, RegistryError, Secret};
 
@@ -187,18 +186,9 @@ impl Transport<'_> {
         let mut attempt = 0;
         let response = loop {
             attempt += 1;
-            match self.send_once(&request, None).await {
-                Ok(response) if is_retryable(response.status()) && attempt < self.attempts() => {
-                    let wait = retry_after(response.headers())
-                        .unwrap_or_else(|| pause(attempt))
-                        .min(MAX_RETRY_AFTER);
-                    tokio::time::sleep(wait).await;
-                }
-                Ok(response) => break response,
-                Err(error) if attempt < self.attempts() && !error.is_final() => {
-                    tokio::time::sleep(pause(attempt)).await
-                }
-                Err(fault) => return Err(fault.into_error(&request, attempt)),
+            let sent = self.send_once(&request, None).await;
+            if let Some(response) = self.settle(&request, attempt, sent).await? {
+                break response;
             }
         };
         let status = response.status();

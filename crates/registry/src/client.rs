@@ -9,11 +9,12 @@ use url::Url;
 
 use crate::auth::AuthState;
 use crate::connections::Connections;
-use crate::gate::Gate;
+use crate::limiter::Limiters;
 use crate::origin::default_endpoint;
+use crate::pull_limit::PullLimits;
 use crate::{
     Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Profile, ProxyOptions,
-    RegistryError, RepositoryClient, UploadForm,
+    PullLimit, RegistryError, RepositoryClient, UploadForm,
 };
 
 /// How registries are reached.
@@ -79,6 +80,8 @@ struct Shared {
     options: ClientOptions,
     counters: Counters,
     registries: Lock<BTreeMap<Registry, Arc<RegistryState>>>,
+    limiters: Limiters,
+    pull_limits: PullLimits,
     /// Mirrors that could not be reached, by the root of their API; they are not waited for again.
     unreachable: Lock<BTreeSet<Url>>,
 }
@@ -87,7 +90,6 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct RegistryState {
     pub(crate) auth: Mutex<AuthState>,
-    pub(crate) gate: Gate,
     /// How it was found to take blobs, where that is not what its profile says.
     pub(crate) upload_form: Lock<Option<UploadForm>>,
     /// Whether it has answered that it keeps no lists of referrers.
@@ -107,6 +109,8 @@ impl Client {
             options,
             counters: Counters::default(),
             registries,
+            limiters: Limiters::default(),
+            pull_limits: PullLimits::default(),
             unreachable: Lock::default(),
         };
         Ok(Self {
@@ -140,6 +144,19 @@ impl Client {
         &self.shared.counters
     }
 
+    /// How many images may be pulled from each registry that told of a limit, as of its last answer.
+    pub fn pull_limits(&self) -> BTreeMap<Registry, PullLimit> {
+        self.shared.pull_limits.all()
+    }
+
+    pub(crate) fn known_pull_limits(&self) -> &PullLimits {
+        &self.shared.pull_limits
+    }
+
+    pub(crate) fn limiters(&self) -> &Limiters {
+        &self.shared.limiters
+    }
+
     pub(crate) fn connections(&self) -> &Connections {
         &self.shared.connections
     }
@@ -170,7 +187,6 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner);
         let fresh = || RegistryState {
             auth: Mutex::default(),
-            gate: Gate::default(),
             upload_form: Lock::default(),
             lacks_referrers: AtomicBool::default(),
         };

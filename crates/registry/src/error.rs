@@ -5,7 +5,8 @@ use onlay_oci::{Digest, DocumentError};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use crate::{ExtensionError, KeychainError};
+use crate::pull_limit::in_words;
+use crate::{ExtensionError, KeychainError, PullLimit};
 
 /// Why a registry did not do what was asked of it.
 ///
@@ -58,6 +59,16 @@ pub enum RegistryError {
         place: String,
         /// How long it asks to wait.
         wait: Duration,
+    },
+    /// As much was pulled as may be for hours. It is not asked for again in this run.
+    #[error("{place}: the limit on pulls is reached{}; {}", in_brackets(limit), again(*wait))]
+    PullLimit {
+        /// Host and path.
+        place: String,
+        /// What the registry tells of the limit.
+        limit: Box<PullLimit>,
+        /// When more may be pulled at the latest, where that is known.
+        wait: Option<Duration>,
     },
     /// What came is not what was asked for.
     #[error("{place}: expected {expected} ({expected_size} bytes), found {found} ({found_size} bytes)")]
@@ -278,6 +289,7 @@ impl RegistryError {
             | Self::Transport { .. }
             | Self::Timeout { .. }
             | Self::ComeBackLater { .. }
+            | Self::PullLimit { .. }
             | Self::Interrupted { .. }
             | Self::Redirects { .. }
             | Self::Answer { .. }
@@ -302,6 +314,19 @@ impl RegistryError {
         let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
         matches!(self, Self::Status { status, .. } if wanted.contains(status))
     }
+}
+
+fn in_brackets(limit: &PullLimit) -> String {
+    if *limit == PullLimit::default() {
+        String::new()
+    } else {
+        format!(" ({limit})")
+    }
+}
+
+fn again(wait: Option<Duration>) -> String {
+    let when = wait.map_or_else(|| "later".to_owned(), |wait| format!("within {}", in_words(wait)));
+    format!("more may be pulled {when}")
 }
 
 fn said(words: &str) -> String {

@@ -7,6 +7,7 @@
 //!   `Location` leads;
 //! - renews credentials that died, once, and repeats the request with its body from the start;
 //! - waits and tries again where that helps, and never before a registry's `Retry-After` is over;
+//! - keeps to the rates that are known, and finds out how much each host takes of each kind of request;
 //! - counts.
 //!
 //! Everything that is read is verified: digest, size, media type. A download that is cut or stalls goes on where it
@@ -17,25 +18,29 @@
 //! environment: a [`Keychain`] is made of texts.
 
 mod action;
+mod answer;
 mod auth;
 mod authorization;
 mod blob;
 mod body;
+mod bucket;
 mod client;
 mod connections;
 mod counters;
 mod digest_tags;
 mod error;
 mod extension;
-mod gate;
 mod hosts_toml;
 mod keychain;
+mod limiter;
 mod link;
 mod mirrors;
 mod origin;
 mod outgoing;
+mod patience;
 mod profile;
 mod proxy;
+mod pull_limit;
 mod referrers;
 mod registries_conf;
 mod repository;
@@ -45,6 +50,7 @@ mod tags;
 mod tls;
 mod transport;
 mod upload;
+mod window;
 
 pub use action::Action;
 pub use blob::BlobStream;
@@ -59,6 +65,7 @@ pub use keychain::{Keychain, KeychainError};
 pub use mirrors::{MirrorError, Mirrors};
 pub use profile::{Profile, ProfileError, ReferrersForm, UploadForm};
 pub use proxy::{ProxyError, ProxyOptions};
+pub use pull_limit::PullLimit;
 pub use repository::RepositoryClient;
 pub use secret::{Credential, Secret};
 pub use tls::{Authorities, CertificateError, ClientCertificate, HostOptions, Verification};

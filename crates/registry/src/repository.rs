@@ -11,8 +11,8 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::mirrors::{Source, Sources};
-use crate::retry::{ATTEMPTS, pause};
-use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place};
+use crate::retry::{ATTEMPTS, is_throttling, pause};
+use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place, status_error};
 use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, UploadForm};
 
 /// One repository of a registry. Cloning gives another handle.
@@ -201,6 +201,7 @@ impl RepositoryClient {
 
     async fn head_own_manifest(&self, identifier: &str) -> Result<Option<Descriptor>, RegistryError> {
         let request = self.manifest_request(Method::HEAD, identifier)?;
+        let asked = request.clone();
         let response = self.transport().send(request).await;
         let response = match response {
             Ok(response) => response,
@@ -212,6 +213,8 @@ impl RepositoryClient {
         match (response.status(), described(&response)) {
             (StatusCode::OK, Some(descriptor)) => Ok(Some(descriptor)),
             (StatusCode::NOT_FOUND, _) => Ok(None),
+            // GET would be one more request of a registry that has too many, and counts as a pull.
+            (status, _) if is_throttling(status) => Err(status_error(&asked, status, &[])),
             _ => self.get_descriptor(identifier).await,
         }
     }

@@ -7,13 +7,15 @@ use futures_util::StreamExt;
 use onlay_oci::{Registry, Repository};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
+use crate::answer::{Answer, Verdict};
 use crate::authorization::{Refusal, Renewal};
 use crate::error::words;
 use crate::origin::{Origin, is_forbidden};
 use crate::outgoing::{Outgoing, Watch};
-use crate::retry::{ATTEMPTS, MAX_RETRY_AFTER, MIRROR_ATTEMPTS, is_retryable, pause, retry_after};
+use crate::retry::{ATTEMPTS, MIRROR_ATTEMPTS};
 use crate::{Action, BlobBody, Client, RegistryError, tls};
 
 /// A request that can be repeated.
@@ -94,6 +96,7 @@ impl Transport<'_> {
     ///
     /// Errors of the registry (404 and the like) are answers; [`expect`] tells which are wanted.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, RegistryError> {
+        self.refuse_beyond_limit(&request)?;
         let home = Origin::of(&self.endpoint()?);
         let mut request = request;
         let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
@@ -106,14 +109,9 @@ impl Transport<'_> {
                 false => (None, 0),
             };
             let authorization = renewed.take().filter(|_| at_home).or(known);
-            let response = match self.send_once(&request, authorization).await {
-                Ok(response) => response,
-                Err(error) if request.retries && attempt < self.attempts() && !error.is_final() => {
-                    drop(error);
-                    tokio::time::sleep(pause(attempt)).await;
-                    continue;
-                }
-                Err(fault) => return Err(fault.into_error(&request, attempt)),
+            let sent = self.send_once(&request, authorization).await;
+            let Some(response) = self.settle(&request, attempt, sent).await? else {
+                continue;
             };
             let status = response.status();
             if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
@@ -147,48 +145,38 @@ impl Transport<'_> {
                 attempt -= 1;
                 continue;
             }
-            if !is_retryable(status) || attempt >= self.attempts() {
-                return Ok(response);
-            }
-            let wait = retry_after(response.headers());
-            if let Some(wait) = wait.filter(|wait| *wait > MAX_RETRY_AFTER) {
-                let method = request.method.clone();
-                return Err(RegistryError::ComeBackLater {
-                    method,
-                    place: place(&request.url),
-                    wait,
-                });
-            }
-            match wait {
-                // Nobody waits for a mirror, but it is left alone for as long as it asks.
-                Some(wait) if self.has_successor => {
-                    self.client
-                        .state(self.registry)
-                        .gate
-                        .close_for(request.action, wait);
-                    return Ok(response);
-                }
-                // The next attempt waits at the gate, and so does everybody else.
-                Some(wait) => self
-                    .client
-                    .state(self.registry)
-                    .gate
-                    .close_for(request.action, wait),
-                None => tokio::time::sleep(pause(attempt)).await,
-            }
+            return Ok(response);
         }
     }
 
+    /// Sends a request when the limiter lets it, and lets the limiter know how it was taken.
     pub(crate) async fn send_once(
         &self,
         request: &Request,
         authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Fault> {
+        let limiter = self.client.limiters().limiter(&request.url, request.action);
+        let passage = limiter
+            .pass(self.pace(request), self.longest_wait())
+            .await
+            .map_err(Fault::Closed)?;
+        let response = self.exchange(request, authorization).await?;
+        self.note_pull_limit(request, response.headers());
+        let answer = Answer::of(request, response).await;
+        match (answer.verdict, answer.retry_after) {
+            (Verdict::Settled, _) => passage.accepted(),
+            (Verdict::Throttled, wait) => passage.throttled(wait),
+            (Verdict::Stumbled, Some(wait)) => passage.postponed(wait),
+            (Verdict::Stumbled, None) | (Verdict::PullLimit, _) => {}
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
     ) -> Result<Response, Fault> {
-        let state = self.client.state(self.registry);
-        let _permit = state
-            .gate
-            .pass(request.action, matches!(request.body, Body::Stream { .. }))
-            .await;
         let mut watch = None;
         let mut builder = self
             .client
@@ -300,6 +288,8 @@ pub(crate) enum Fault {
     /// Nothing moved for this long.
     Timeout(Duration),
     Body(std::io::Error),
+    /// The host wants to be left alone for longer than it is waited for.
+    Closed(Duration),
 }
 
 impl Fault {
@@ -308,6 +298,7 @@ impl Fault {
         match self {
             Self::Transport(error) => tls::is_refusal(error),
             Self::Timeout(_) | Self::Body(_) => false,
+            Self::Closed(_) => true,
         }
     }
 
@@ -327,6 +318,7 @@ impl Fault {
                 attempts,
             },
             Self::Body(source) => RegistryError::Body { place, source },
+            Self::Closed(wait) => RegistryError::ComeBackLater { method, place, wait },
         }
     }
 }
@@ -357,8 +349,9 @@ fn redirect_target(request: &Request, response: &Response) -> Option<Url> {
 pub(crate) async fn read_answer(response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
+    let deadline = Instant::now() + PATIENCE;
     // What breaks off is shown as far as it came.
-    while let Ok(Some(Ok(piece))) = tokio::time::timeout(PATIENCE, pieces.next()).await {
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout_at(deadline, pieces.next()).await {
         body.extend_from_slice(&piece);
         if body.len() > MAX_ANSWER_SIZE {
             break;
