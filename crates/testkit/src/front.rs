@@ -16,6 +16,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 /// A request that reached a front, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub struct LoggedRequest {
     pub response_bytes: u64,
     /// The first word of the `Authorization` header: `Basic`, `Bearer`.
     pub authorization: Option<String>,
+    /// When its head had arrived.
+    pub arrived: Instant,
+    /// When the answer's head was sent; `None` while there is none.
+    pub answered: Option<Instant>,
 }
 
 /// A proxy before a registry; ends when dropped, but for exchanges under way.

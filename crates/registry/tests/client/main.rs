@@ -11,6 +11,7 @@ mod credentials;
 mod reading;
 mod referrers;
 mod tags;
+mod throttling;
 mod uploading;
 mod waiting;
 mod writing;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use onlay_oci::{Descriptor, Family, MediaType};
 use onlay_registry::{BlobBody, RegistryError};
 use onlay_testkit::Misbehaviour;
@@ -36,22 +37,34 @@ async fn every_verb_waits_for_as_long_as_it_is_told() {
         ("PUT", "/uploads/"),
         ("HEAD", "/blobs/"),
         ("PUT", "/manifests/"),
+        ("HEAD", "/manifests/"),
+        ("GET", "/manifests/"),
         ("GET", "/blobs/"),
     ];
-    for status in [429, 503] {
+    let seconds = vec![("Retry-After", "1")];
+    let date = vec![
+        ("Date", "Mon, 23 Nov 2015 10:00:00 GMT"),
+        ("Retry-After", "Mon, 23 Nov 2015 10:00:01 GMT"),
+    ];
+    let cases = [429, 503]
+        .into_iter()
+        .flat_map(|status| [(status, seconds.clone()), (status, date.clone())]);
+    let cases = cases.map(|(status, headers)| async move {
         let case = Case::new();
         for (method, path) in verbs {
-            let later = Misbehaviour::answer(status, &[("Retry-After", "1")]);
-            case.inject(1, method, path, later);
+            case.inject(1, method, path, Misbehaviour::answer(status, &headers));
         }
-        let start = Instant::now();
         soon(everything(&case)).await.unwrap();
-        assert!(
-            start.elapsed() >= Duration::from_secs(verbs.len() as u64),
-            "{:?}",
-            start.elapsed()
-        );
-    }
+        for (method, path) in verbs {
+            let requests = case.requests(method, path);
+            let [first, second] = &requests[..] else {
+                panic!("{method} {path}: {requests:?}");
+            };
+            let pause = second.arrived - first.answered.unwrap();
+            assert!(pause >= Duration::from_secs(1), "{method} {path}: {pause:?}");
+        }
+    });
+    join_all(cases).await;
 }
 
 #[tokio::test]

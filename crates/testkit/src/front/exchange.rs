@@ -7,7 +7,7 @@ use crate::http::{Body, Framing, Head};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of a body is passed on at a time.
 const BUFFER: usize = 64 * 1024;
@@ -30,6 +30,8 @@ pub(super) fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
             request_bytes: 0,
             response_bytes: 0,
             authorization: authorization_scheme(&request),
+            arrived: Instant::now(),
+            answered: None,
         });
         let mut exchange = Exchange {
             request,
@@ -139,8 +141,10 @@ impl Exchange<'_> {
         } else {
             reply
         };
-        self.shared
-            .update(self.place, |request| request.status = Some(reply.head.status()));
+        self.shared.update(self.place, |request| {
+            request.status = Some(reply.head.status());
+            request.answered = Some(Instant::now());
+        });
         let close = self
             .request
             .header("Connection")
