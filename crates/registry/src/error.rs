@@ -225,6 +225,14 @@ impl RegistryError {
         matches!(self, Self::Transport { .. } | Self::Timeout { .. })
     }
 
+    /// The same as the last of several attempts, where it says how often it was tried.
+    pub(crate) fn after(mut self, tried: u32) -> Self {
+        if let Self::Transport { attempts, .. } | Self::Timeout { attempts, .. } = &mut self {
+            *attempts = tried;
+        }
+        self
+    }
+
     /// Tells whether a manifest was refused because a blob that it names is not there.
     pub fn misses_a_blob(&self) -> bool {
         matches!(self, Self::Status { words, .. } if words.contains("BLOB_UNKNOWN"))

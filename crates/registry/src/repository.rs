@@ -247,12 +247,16 @@ impl RepositoryClient {
         let url = request.url.clone();
         let mut attempt = 1;
         let (announced, media_type, bytes) = loop {
-            match self.read_manifest(request.clone()).await {
+            let response = self.transport().send(request.clone()).await?;
+            let response = expect((&Method::GET, &url), response, &[StatusCode::OK]).await?;
+            let (announced, media_type) = (header_digest(&response), content_type(&response));
+            match self.read_small(&url, response, MAX_MANIFEST_SIZE).await {
+                Ok(bytes) => break (announced, media_type, bytes),
                 Err(error) if error.is_interruption() && attempt < ATTEMPTS && self.is_last => {
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
-                read => break read?,
+                Err(error) => return Err(error.after(attempt)),
             }
         };
         for expected in [identifier.parse::<Digest>().ok(), announced]
@@ -268,19 +272,6 @@ impl RepositoryClient {
             })?;
         let descriptor = document.descriptor();
         Ok((document, descriptor))
-    }
-
-    /// One attempt, with what the headers say: digest and media type.
-    async fn read_manifest(
-        &self,
-        request: Request,
-    ) -> Result<(Option<Digest>, Option<MediaType>, Vec<u8>), RegistryError> {
-        let (method, url) = (request.method.clone(), request.url.clone());
-        let response = self.transport().send(request).await?;
-        let response = expect((&method, &url), response, &[StatusCode::OK]).await?;
-        let (announced, media_type) = (header_digest(&response), content_type(&response));
-        let bytes = self.read_small(&url, response, MAX_MANIFEST_SIZE).await?;
-        Ok((announced, media_type, bytes))
     }
 
     /// Puts a manifest or index under a tag or its digest.

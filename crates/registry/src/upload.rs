@@ -187,7 +187,7 @@ impl UploadSession {
                 }
             }
             if sessions >= SESSIONS {
-                return Err(error);
+                return Err(error.after(sessions));
             }
             sessions += 1;
             offset = match session.acknowledged(size).await {

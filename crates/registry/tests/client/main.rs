@@ -8,6 +8,7 @@
 
 mod case;
 mod credentials;
+mod patience;
 mod reading;
 mod referrers;
 mod tags;
