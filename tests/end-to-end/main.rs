@@ -16,6 +16,7 @@
 )]
 
 mod bad_input;
+mod budgets;
 mod build_flags;
 mod config_only;
 mod copying;

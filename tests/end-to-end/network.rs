@@ -373,14 +373,22 @@ impl Mirrored {
         (registry, front)
     }
 
-    /// Adds a layer, so that layers are read too, and pushes to the upstream.
+    /// Adds a layer, so that layers are read too, and pushes to the upstream. Nothing is known from an earlier run.
     fn apply(&self, more: &[&str]) -> Run {
-        let (base, destination) = (
-            format!("{}/base:1", self.front.host()),
-            format!("{}/out:v", self.front.host()),
-        );
-        self.home
-            .run(&[&["apply", &base, "RUN mkdir /srv/x", "-t", &destination], more].concat())
+        let cache = tempfile::tempdir_in(self.home.path()).unwrap();
+        let cache = cache.path().display().to_string();
+        let base = format!("{}/base:1", self.front.host());
+        let destination = format!("{}/out:v", self.front.host());
+        let arguments = [
+            "apply",
+            &base,
+            "RUN mkdir /srv/x",
+            "-t",
+            &destination,
+            "--cache-dir",
+            &cache,
+        ];
+        self.home.run(&[&arguments, more].concat())
     }
 
     #[track_caller]

@@ -138,8 +138,7 @@ fn the_second_run_reads_no_layer_of_the_base() {
 
     front.clear_requests();
     let second = home.apply_vault(&base, &["-t", &format!("{}/second:1", front.host()), "--explain"]);
-    let configurations = 2;
-    assert_eq!(blobs_read().len(), configurations, "{:#?}", front.requests());
+    assert!(blobs_read().is_empty(), "{:#?}", front.requests());
     assert!(
         second.stderr.contains("listings from the cache"),
         "{}",

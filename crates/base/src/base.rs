@@ -5,9 +5,10 @@ use onlay_oci::{
     ConfigError, Descriptor, Digest, Document, ImageConfiguration, Index, IndexEntryKind, Manifest, Platform,
     PlatformSelection,
 };
-use onlay_registry::Client;
+use onlay_registry::{Client, RegistryError, RepositoryClient};
 use onlay_store::{Location, Store};
 
+use crate::documents::Documents;
 use crate::{BaseImage, ImageSource, SourceError};
 
 /// An image or index that instructions are applied to.
@@ -16,6 +17,7 @@ pub struct Base {
     /// The name it was found under.
     name: String,
     source: ImageSource,
+    documents: Documents,
     document: Document,
 }
 
@@ -24,7 +26,11 @@ impl Base {
     ///
     /// # Errors
     /// It is not there, or is no image.
-    pub(crate) async fn resolve(client: &Client, location: &Location) -> Result<Self, BaseError> {
+    pub(crate) async fn resolve(
+        client: &Client,
+        documents: &Documents,
+        location: &Location,
+    ) -> Result<Self, BaseError> {
         let name = location.to_string();
         let failed = |source: SourceError| BaseError::Resolve {
             name: name.clone(),
@@ -33,11 +39,12 @@ impl Base {
         let (source, document) = match location {
             Location::Registry(reference) => {
                 let repository = client.source(reference).map_err(|error| failed(error.into()))?;
-                let (document, _) = repository
-                    .pull_manifest(&reference.identifier())
-                    .await
-                    .map_err(|error| failed(error.into()))?;
-                (ImageSource::Registry(repository), document)
+                let identifier = reference.identifier();
+                let document = pull(&repository, &identifier, documents).await;
+                (
+                    ImageSource::Registry(repository),
+                    document.map_err(|error| failed(error.into()))?,
+                )
             }
             other => {
                 let other = other.clone();
@@ -57,6 +64,7 @@ impl Base {
         Ok(Self {
             name,
             source,
+            documents: documents.clone(),
             document,
         })
     }
@@ -250,12 +258,7 @@ impl Base {
 
     async fn images(&self, entries: Vec<(&Descriptor, Platform)>) -> Result<Vec<BaseImage>, BaseError> {
         let images = entries.into_iter().map(|(entry, platform)| async move {
-            let document = self
-                .source
-                .document(entry)
-                .await
-                .map_err(|source| self.failed(source))?;
-            match document {
+            match self.document(entry).await? {
                 Document::Manifest(manifest) => self.image(manifest, Some(platform)).await,
                 Document::Index(_) => Err(BaseError::NestedIndex {
                     name: self.name.clone(),
@@ -266,6 +269,32 @@ impl Base {
         futures_util::future::try_join_all(images).await
     }
 
+    /// Reads a manifest that the index names.
+    async fn document(&self, entry: &Descriptor) -> Result<Document, BaseError> {
+        let document = match &self.source {
+            ImageSource::Registry(repository) => {
+                let identifier = entry.digest.to_string();
+                let pulled = pull(repository, &identifier, &self.documents).await;
+                pulled.map_err(SourceError::Registry)
+            }
+            ImageSource::Store(_) => self.source.document(entry).await,
+        };
+        document.map_err(|source| self.failed(source))
+    }
+
+    async fn configuration(&self, descriptor: &Descriptor) -> Result<Vec<u8>, BaseError> {
+        let is_remote = matches!(self.source, ImageSource::Registry(_));
+        if is_remote && let Some(known) = self.documents.find(&descriptor.digest).await {
+            return Ok(known);
+        }
+        let read = self.source.configuration(descriptor).await;
+        let bytes = read.map_err(|source| self.failed(source))?;
+        if is_remote {
+            self.documents.keep(&descriptor.digest, &bytes).await;
+        }
+        Ok(bytes)
+    }
+
     async fn image(&self, manifest: Manifest, platform: Option<Platform>) -> Result<BaseImage, BaseError> {
         if !manifest.is_image() {
             let media_type = manifest.config().media_type.to_string();
@@ -274,11 +303,7 @@ impl Base {
                 media_type,
             });
         }
-        let bytes = self
-            .source
-            .configuration(manifest.config())
-            .await
-            .map_err(|source| self.failed(source))?;
+        let bytes = self.configuration(manifest.config()).await?;
         let malformed = |source| BaseError::Configuration {
             name: self.name.clone(),
             source,
@@ -306,6 +331,31 @@ impl Base {
             source,
         }
     }
+}
+
+/// Reads a manifest or index; one that its digest names from the cache, if it is there.
+async fn pull(
+    repository: &RepositoryClient,
+    identifier: &str,
+    documents: &Documents,
+) -> Result<Document, RegistryError> {
+    let digest = identifier.parse::<Digest>().ok();
+    if let Some(digest) = &digest
+        && let Some(known) = documents.find(digest).await
+        && let Ok(document) = Document::parse(known, None)
+    {
+        return Ok(document);
+    }
+    let (document, _) = repository.pull_manifest(identifier).await?;
+    // Of one that does not say itself what it is, the registry's answer is needed again.
+    let says_itself = |same: Document| same.descriptor().media_type == document.descriptor().media_type;
+    let bytes = document.bytes();
+    if let Some(digest) = &digest
+        && Document::parse(bytes.clone(), None).is_ok_and(says_itself)
+    {
+        documents.keep(digest, bytes).await;
+    }
+    Ok(document)
 }
 
 /// Why a base cannot be used.

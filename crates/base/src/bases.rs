@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_registry::Client;
-use onlay_store::Location;
+use onlay_store::{Cache, Location};
 use tokio::sync::OnceCell;
 
+use crate::documents::Documents;
 use crate::{Base, BaseError};
 
 /// The bases of a run: each is resolved once, however many stages and platforms ask for it, so that all of them see one
@@ -12,6 +13,7 @@ use crate::{Base, BaseError};
 #[derive(Clone)]
 pub struct Bases {
     client: Client,
+    documents: Documents,
     resolved: Arc<Mutex<BTreeMap<String, Arc<OnceCell<Base>>>>>,
 }
 
@@ -20,11 +22,22 @@ impl Bases {
     pub fn new(client: Client) -> Self {
         Self {
             client,
+            documents: Documents::default(),
             resolved: Arc::default(),
         }
     }
 
-    /// Finds an image in a registry or store: one request or one small file, the first time.
+    /// Takes manifests and configurations from a cache, and keeps them there.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<Cache>) -> Self {
+        Self {
+            documents: Documents::in_cache(cache),
+            ..self
+        }
+    }
+
+    /// Finds an image in a registry or store: one request or one small file, the first time; what is named by its digest
+    /// and in the cache, none.
     ///
     /// # Errors
     /// It is not there, or is no image.
@@ -35,7 +48,7 @@ impl Bases {
             resolved.entry(location.to_string()).or_default().clone()
         };
         let base = cell
-            .get_or_try_init(|| Base::resolve(&self.client, location))
+            .get_or_try_init(|| Base::resolve(&self.client, &self.documents, location))
             .await?;
         Ok(base.clone())
     }

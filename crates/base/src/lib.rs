@@ -2,7 +2,8 @@
 //!
 //! - [`ImageSource`] is where a base's documents and blobs come from: a repository of a registry, or a store on disk.
 //! - [`Bases`] finds a [`Base`] there, an image or index, once in a run; [`Base::platforms`] gives the images that are wanted, each a
-//!   [`BaseImage`] of manifest and configuration. Instructions that only change the configuration need no more.
+//!   [`BaseImage`] of manifest and configuration. Instructions that only change the configuration need no more. What a
+//!   digest names is kept in the local cache, so that the next run asks for no more than what the tag names.
 //! - [`LayerStack`] reads listings of a base image's layers, topmost first, until a question about its files is
 //!   answered. Listings are kept in the local cache by diff id, and read once however many platforms ask.
 //! - [`BaseFiles`] holds the contents of the few files that a change copies up.
@@ -11,6 +12,7 @@
 
 mod base;
 mod bases;
+mod documents;
 mod files;
 mod image;
 mod listings;

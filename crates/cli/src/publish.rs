@@ -108,7 +108,7 @@ impl Request {
 
     fn builder(&self, session: &Session, progress: &Progress) -> Builder {
         Builder {
-            bases: Bases::new(session.client.clone()),
+            bases: Bases::new(session.client.clone()).with_cache(session.cache.clone()),
             listings: session.listings.clone(),
             contexts: self.contexts.clone(),
             fetch: FetchOptions {

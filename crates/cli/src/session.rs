@@ -16,6 +16,8 @@ use crate::{mirrors, network};
 pub(crate) struct Session {
     /// Registries.
     pub client: Client,
+    /// What is known from earlier runs.
+    pub cache: Arc<Cache>,
     /// Listings of layers.
     pub listings: Listings,
 }
@@ -46,9 +48,11 @@ impl Session {
             Some(directory) => Cache::in_directory(directory),
             None => Cache::in_memory(),
         };
+        let cache = Arc::new(cache);
         Ok(Self {
             client,
-            listings: Listings::new(Arc::new(cache)),
+            cache: cache.clone(),
+            listings: Listings::new(cache),
         })
     }
 }

@@ -23,6 +23,8 @@ pub struct Cache {
 pub enum CacheKind {
     /// A layer's listing, by its diff id.
     Listing,
+    /// A manifest, an index or a configuration, by its digest.
+    Document,
 }
 
 /// As many bytes of digest stand in front of each entry's own.
@@ -107,6 +109,7 @@ impl CacheKind {
     fn directory(self) -> &'static str {
         match self {
             Self::Listing => "listings-v1",
+            Self::Document => "documents-v1",
         }
     }
 }
