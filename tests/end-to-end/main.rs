@@ -35,4 +35,5 @@ mod readers;
 mod robust;
 mod same_digest;
 mod several_destinations;
+mod throttling;
 mod vault;

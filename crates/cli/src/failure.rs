@@ -127,5 +127,30 @@ fn registry_hint(error: &RegistryError) -> Option<String> {
     if error.is_not_found() {
         return Some("check the name and the tag; a registry that wants credentials may also call a private image missing".to_owned());
     }
-    None
+    waiting_hint(error).map(str::to_owned)
+}
+
+/// What to do about a registry that cannot be reached, is too slow, or wants to be left alone.
+fn waiting_hint(error: &RegistryError) -> Option<&'static str> {
+    match error {
+        RegistryError::PullLimit { .. } => Some(
+            "log in, since an account may pull more, or read from a mirror with `--registry-mirror HOST=MIRROR`; \
+             for Docker's own images `docker.io=public.ecr.aws/docker` is one",
+        ),
+        RegistryError::ComeBackLater { .. } => Some("run it again then; what was sent stays there"),
+        RegistryError::Timeout { .. } => {
+            Some("if the registry is only slow, wait longer with `--answer-timeout` or `--idle-timeout`")
+        }
+        RegistryError::Interrupted { .. } => {
+            Some("run it again; if the connection is only slow, wait longer with `--idle-timeout`")
+        }
+        RegistryError::Transport { source, .. } if source.is_timeout() => {
+            Some("check the name, the network and the proxy, or wait longer with `--connect-timeout`")
+        }
+        RegistryError::Transport { source, .. } if source.is_connect() => {
+            Some("check the name, the network, the proxy and the certificates")
+        }
+        RegistryError::Transport { .. } => Some("run it again; what was sent stays there"),
+        _ => None,
+    }
 }

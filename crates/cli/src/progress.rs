@@ -3,12 +3,14 @@ mod lines;
 mod raw_json;
 mod status;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_build::{BuildEvent, Events, StageBases, StepReport};
+use onlay_oci::Registry;
 use onlay_push::GrowingUploads;
-use onlay_registry::Traffic;
+use onlay_registry::{Client, PullLimit, Traffic};
 
 use self::status::Status;
 use crate::failure::Usage;
@@ -44,7 +46,24 @@ pub(crate) enum Notice<'a> {
     /// The image is at a destination.
     Published(&'a Published),
     /// What the run cost on the network.
-    Network(Traffic),
+    Network(&'a Network),
+}
+
+/// What a run cost on the network.
+pub(crate) struct Network {
+    pub traffic: Traffic,
+    /// What is left of what may be pulled, by registry.
+    pub pull_limits: BTreeMap<Registry, PullLimit>,
+}
+
+impl Network {
+    /// So far.
+    pub(crate) fn of(client: &Client) -> Self {
+        Self {
+            traffic: client.counters().traffic(),
+            pull_limits: client.pull_limits(),
+        }
+    }
 }
 
 impl Progress {
@@ -122,8 +141,8 @@ impl Progress {
     }
 
     /// Prints for each instruction what it needed and cost, which programs are told of each line anyhow.
-    pub(crate) fn explain(&self, traffic: Traffic) {
-        let network = Notice::Network(traffic);
+    pub(crate) fn explain(&self, network: &Network) {
+        let network = Notice::Network(network);
         match &*self.shows {
             Shows::Json | Shows::RawJson => self.tell(&network),
             Shows::Nothing | Shows::Lines | Shows::Status(_) => {

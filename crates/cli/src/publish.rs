@@ -19,7 +19,7 @@ use crate::options::{
     host_platform,
 };
 use crate::output::{self, Published};
-use crate::progress::{Notice, Progress};
+use crate::progress::{Network, Notice, Progress};
 use crate::session::Session;
 use crate::time::BuildTime;
 
@@ -78,7 +78,7 @@ impl Request {
             load(&pusher, &built, names).await?;
         }
         if self.work.explain {
-            progress.explain(session.client.counters().traffic());
+            progress.explain(&Network::of(&session.client));
         }
         if published.is_empty() && !self.destinations.is_nothing_wanted {
             let warning = "nothing was published; name a destination with -t";

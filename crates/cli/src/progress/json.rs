@@ -2,6 +2,8 @@
 
 use onlay_base::ListedFrom;
 use onlay_build::{BuildEvent, Need, StepReport};
+use onlay_oci::Registry;
+use onlay_registry::PullLimit;
 use serde_json::{Value, json};
 
 use super::{Notice, lines};
@@ -18,14 +20,25 @@ pub(super) fn render(notice: &Notice<'_>) -> Option<Value> {
             merge(&mut value, output::destination(published));
             value
         }
-        Notice::Network(traffic) => json!({
+        Notice::Network(network) => json!({
             "event": "network",
-            "requests": traffic.requests,
-            "receivedBytes": traffic.received,
-            "sentBytes": traffic.sent,
+            "requests": network.traffic.requests,
+            "receivedBytes": network.traffic.received,
+            "sentBytes": network.traffic.sent,
+            "pullLimits": network.pull_limits.iter().map(pull_limit).collect::<Vec<_>>(),
         }),
     };
     Some(value)
+}
+
+fn pull_limit((registry, limit): (&Registry, &PullLimit)) -> Value {
+    json!({
+        "registry": registry.to_string(),
+        "limit": limit.limit,
+        "remaining": limit.remaining,
+        "windowSeconds": limit.window.map(|window| window.as_secs()),
+        "source": limit.source,
+    })
 }
 
 fn event_object(event: &BuildEvent) -> Option<Value> {

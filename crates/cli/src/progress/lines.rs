@@ -2,7 +2,7 @@
 
 use onlay_build::{BuildEvent, How, StepReport};
 
-use super::{Notice, first_line};
+use super::{Network, Notice, first_line};
 use crate::output::Published;
 
 /// The lines that say it; none for what only programs want to know.
@@ -12,11 +12,20 @@ pub(super) fn render(notice: &Notice<'_>) -> Vec<String> {
         Notice::Created { time, from } => vec![format!("created {time}, from {from}")],
         Notice::Warning(text) => vec![format!("warning: {text}")],
         Notice::Published(published) => vec![publication(published)],
-        Notice::Network(traffic) => vec![format!(
-            "network: {} requests, {} bytes received, {} bytes sent",
-            traffic.requests, traffic.received, traffic.sent
-        )],
+        Notice::Network(network) => network_lines(network),
     }
+}
+
+fn network_lines(network: &Network) -> Vec<String> {
+    let Network { traffic, pull_limits } = network;
+    let first = format!(
+        "network: {} requests, {} bytes received, {} bytes sent",
+        traffic.requests, traffic.received, traffic.sent
+    );
+    let limits = pull_limits
+        .iter()
+        .map(|(registry, limit)| format!("{registry}: {limit}"));
+    [first].into_iter().chain(limits).collect()
 }
 
 fn event_lines(event: &BuildEvent) -> Vec<String> {
