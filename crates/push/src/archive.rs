@@ -56,7 +56,7 @@ pub(crate) fn refuse_several_platforms(publication: &Publication) -> Result<&Man
 }
 
 /// A directory beside the file, so that nothing has to move between file systems; it goes when the push ends.
-fn workshop(file: &Path) -> Result<tempfile::TempDir, StoreError> {
+pub(crate) fn workshop(file: &Path) -> Result<tempfile::TempDir, StoreError> {
     let directory = file
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -54,16 +54,8 @@ pub(crate) async fn push(
     directory: &Path,
     tag: Option<&Tag>,
 ) -> Result<Pushed, PushFailure> {
-    let path = directory.to_owned();
-    let layout = blocking(move || Layout::create(&path)).await?;
-    let mut transfers = Transfers::default();
-    for blob in publication.transfers() {
-        let transfer = bring(&layout, blob, sources).await?;
-        transfers.count(transfer, blob.descriptor.size);
-    }
-    for document in publication.manifests.iter().chain([&publication.root]) {
-        write(&layout, document).await?;
-    }
+    let layout = create(directory).await?;
+    let transfers = bring_all(publication, sources, &layout).await?;
     let root = publication.root.descriptor();
     let tag = tag.cloned().unwrap_or_else(Tag::latest);
     let unchanged = tag_layout(&layout, &root, tag).await?;
@@ -72,6 +64,28 @@ pub(crate) async fn push(
         transfers,
         unchanged,
     })
+}
+
+pub(crate) async fn create(directory: &Path) -> Result<Layout, PushFailure> {
+    let directory = directory.to_owned();
+    blocking(move || Layout::create(&directory)).await
+}
+
+/// Brings an image without giving it a tag.
+pub(crate) async fn bring_all(
+    publication: &Publication,
+    sources: &Sources,
+    layout: &Layout,
+) -> Result<Transfers, PushFailure> {
+    let mut transfers = Transfers::default();
+    for blob in publication.transfers() {
+        let transfer = bring(layout, blob, sources).await?;
+        transfers.count(transfer, blob.descriptor.size);
+    }
+    for document in publication.manifests.iter().chain([&publication.root]) {
+        write(layout, document).await?;
+    }
+    Ok(transfers)
 }
 
 async fn bring(layout: &Layout, blob: &PublishedBlob, sources: &Sources) -> Result<Transfer, PushFailure> {
@@ -92,7 +106,7 @@ async fn has_blob(layout: &Layout, descriptor: &Descriptor) -> Result<bool, Push
     blocking(move || Ok(layout.has_blob(&descriptor))).await
 }
 
-async fn write(layout: &Layout, document: &Document) -> Result<(), PushFailure> {
+pub(crate) async fn write(layout: &Layout, document: &Document) -> Result<(), PushFailure> {
     let (target, descriptor, bytes) = (layout.clone(), document.descriptor(), document.bytes().clone());
     blocking(move || target.write_blob(&descriptor, &bytes[..])).await
 }

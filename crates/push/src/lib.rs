@@ -14,9 +14,12 @@
 //!
 //! Large layers are sent while they are made ([`GrowingUploads`]).
 //!
+//! [`copy()`] brings an image from one place to another as it is, with the signatures and the like that belong to it.
+//!
 //! It deliberately makes no images and compresses nothing.
 
 mod archive;
+mod copy;
 mod growing;
 mod layout;
 mod plan;
@@ -25,6 +28,7 @@ mod push;
 mod registry;
 mod sources;
 
+pub use copy::{Copied, CopyError, CopyFailure, CopyOptions, LeftOut, OnRefused, Reason, copy};
 pub use growing::GrowingUploads;
 pub use plan::{Depth, Plan, PlannedBlob, Step};
 pub use publication::{BlobOrigin, Publication, PublishedBlob};

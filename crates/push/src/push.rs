@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use futures_util::future::join_all;
-use onlay_oci::Digest;
+use onlay_oci::{Digest, JsonError};
 use onlay_registry::{Client, RegistryError};
 use onlay_store::{Destination, Location, StoreError};
 
@@ -63,6 +63,16 @@ pub struct Transfers {
 }
 
 impl Transfers {
+    /// Adds those of another push.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let sum = |one: (usize, u64), other: (usize, u64)| (one.0 + other.0, one.1 + other.1);
+        self.present += other.present;
+        self.mounted += other.mounted;
+        self.copied = sum(self.copied, other.copied);
+        self.uploaded = sum(self.uploaded, other.uploaded);
+        self.foreign += other.foreign;
+    }
+
     pub(crate) fn count(&mut self, transfer: Transfer, size: u64) {
         let add = |counted: &mut (usize, u64)| *counted = (counted.0 + 1, counted.1 + size);
         match transfer {
@@ -235,6 +245,9 @@ pub enum PushFailure {
         /// What happened.
         source: io::Error,
     },
+    /// A list could not be written.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// A thread that wrote to disk ended without an answer.
     #[error("writing to disk was interrupted")]
     Worker,

@@ -44,6 +44,16 @@ impl Target {
         if there.is_some_and(|there| there.digest == publication.root.descriptor().digest) {
             return Ok(Plan::unchanged(destination.clone(), publication));
         }
+        self.plan_of_absent(publication, destination, depth).await
+    }
+
+    /// The same where it is known that the tag does not name the image.
+    pub(crate) async fn plan_of_absent(
+        &self,
+        publication: &Publication,
+        destination: &Destination,
+        depth: Depth,
+    ) -> Result<Plan, PushFailure> {
         let mut blobs: Vec<PlannedBlob> = Vec::new();
         for blob in publication.transfers() {
             blobs.push(PlannedBlob {
