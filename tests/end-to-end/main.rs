@@ -19,6 +19,7 @@ mod bad_input;
 mod budgets;
 mod build_flags;
 mod config_only;
+mod copy;
 mod copying;
 mod destinations;
 mod dockerd;

@@ -258,7 +258,7 @@ impl Base {
 
     async fn images(&self, entries: Vec<(&Descriptor, Platform)>) -> Result<Vec<BaseImage>, BaseError> {
         let images = entries.into_iter().map(|(entry, platform)| async move {
-            match self.document(entry).await? {
+            match self.read(entry).await? {
                 Document::Manifest(manifest) => self.image(manifest, Some(platform)).await,
                 Document::Index(_) => Err(BaseError::NestedIndex {
                     name: self.name.clone(),
@@ -270,7 +270,7 @@ impl Base {
     }
 
     /// Reads a manifest that the index names.
-    async fn document(&self, entry: &Descriptor) -> Result<Document, BaseError> {
+    async fn read(&self, entry: &Descriptor) -> Result<Document, BaseError> {
         let document = match &self.source {
             ImageSource::Registry(repository) => {
                 let identifier = entry.digest.to_string();

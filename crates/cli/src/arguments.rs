@@ -1,7 +1,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    apply::Apply, build::Build, cat::Cat, diff::Diff, digest::DigestCommand, history::History,
+    apply::Apply, build::Build, cat::Cat, copy::Copy, diff::Diff, digest::DigestCommand, history::History,
     inspect::Inspect, ls::Ls, tags::Tags,
 };
 
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     // Each command's own comment is its help.
     Apply(Apply),
     Build(Build),
+    Copy(Copy),
     Inspect(Inspect),
     Ls(Ls),
     Cat(Cat),

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod build;
 pub(crate) mod cat;
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod digest;
 pub(crate) mod history;
@@ -21,6 +22,7 @@ pub(crate) async fn run(onlay: Onlay) -> anyhow::Result<ExitCode> {
         Command::Apply(apply) => apply.run().await?,
         Command::Build(build) => build.run().await?,
         Command::Cat(cat) => cat.run().await?,
+        Command::Copy(copy) => copy.run().await?,
         Command::Diff(diff) => return diff.run().await,
         Command::Digest(digest) => digest.run().await?,
         Command::History(history) => history.run().await?,

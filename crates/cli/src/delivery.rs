@@ -41,7 +41,8 @@ pub(crate) async fn publish(
     (published, failed)
 }
 
-fn tell(published: &Published, progress: &Progress) {
+/// Shows what became of a destination.
+pub(crate) fn tell(published: &Published, progress: &Progress) {
     progress.tell(&Notice::Published(published));
     let layers = published.pushed.transfers.foreign;
     if layers > 0 {

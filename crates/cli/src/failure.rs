@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use onlay_base::{BaseError, SourceError};
 use onlay_build::{BuildError, RecipeError, StepError};
 use onlay_dockerfile::Diagnostics;
-use onlay_push::PushFailure;
+use onlay_push::{CopyFailure, PushFailure};
 use onlay_registry::RegistryError;
 
 use crate::{exit_code, terminal};
@@ -100,6 +100,11 @@ fn registry_error(error: &anyhow::Error) -> Option<&RegistryError> {
         if let Some(PushFailure::Registry(error)) = cause.downcast_ref() {
             return Some(error);
         }
+        if let Some(CopyFailure::Registry(error) | CopyFailure::Push(PushFailure::Registry(error))) =
+            cause.downcast_ref()
+        {
+            return Some(error);
+        }
         cause.downcast_ref()
     })
 }
@@ -115,6 +120,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         Some(BuildError::Base(BaseError::NoPlatform { .. })) => {
             return Some("choose with `--platform`".to_owned());
         }
+        _ => {}
+    }
+    match find::<CopyFailure>(error) {
+        Some(CopyFailure::Refused { .. }) => {
+            return Some("`--on-refused=skip` leaves out what is no image, and says so".to_owned());
+        }
+        Some(CopyFailure::NoPlatform { .. }) => return Some("choose with `--platform`".to_owned()),
         _ => {}
     }
     registry_hint(registry_error(error)?)

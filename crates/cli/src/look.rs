@@ -46,7 +46,10 @@ impl LookOptions {
     /// Finds an image.
     pub(crate) async fn open(&self, image: &Location) -> anyhow::Result<Looked> {
         let session = self.session()?;
-        let base = Bases::new(session.client.clone()).resolve(image).await?;
+        let base = Bases::new(session.client.clone())
+            .with_cache(session.cache.clone())
+            .resolve(image)
+            .await?;
         Ok(Looked { session, base })
     }
 

@@ -195,13 +195,8 @@ pub(crate) struct WorkOptions {
     #[arg(long)]
     pub explain: bool,
 
-    /// What is shown on standard error meanwhile
-    #[arg(long, value_enum, default_value = "auto")]
-    pub progress: ProgressChoice,
-
-    /// Show errors only; what is printed on standard output stays the same
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub show: ShowOptions,
 
     /// Where listings are kept [default: ONLAY_CACHE_DIR, XDG_CACHE_HOME/onlay, HOME/.cache/onlay, else memory only]
     #[arg(long, value_name = "DIR")]
@@ -210,6 +205,19 @@ pub(crate) struct WorkOptions {
     /// Where large layers go until they are published [default: TMPDIR, /tmp]
     #[arg(long, value_name = "DIR")]
     pub tmp_dir: Option<PathBuf>,
+}
+
+/// What is shown while the work goes on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
+pub(crate) struct ShowOptions {
+    /// What is shown on standard error meanwhile
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressChoice,
+
+    /// Show errors only; what is printed on standard output stays the same
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 impl WorkOptions {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use onlay_build::Built;
 use onlay_oci::Descriptor;
-use onlay_push::{Plan, PlannedBlob, Pushed, Step};
+use onlay_push::{Copied, LeftOut, Plan, PlannedBlob, Pushed, Step};
 use onlay_store::Destination;
 use serde_json::{Value, json};
 
@@ -93,9 +93,12 @@ pub(crate) fn print_text(built: &Built, published: &[Published]) -> anyhow::Resu
     if published.is_empty() {
         return print(&built.root.descriptor().digest.to_string());
     }
-    published
-        .iter()
-        .try_for_each(|Published { destination, pushed }| print(&format!("{destination}@{}", pushed.digest)))
+    published.iter().try_for_each(print_published)
+}
+
+/// Prints the name of a destination with its tag, and the digest.
+pub(crate) fn print_published(Published { destination, pushed }: &Published) -> anyhow::Result<()> {
+    print(&format!("{destination}@{}", pushed.digest))
 }
 
 /// Prints one JSON document.
@@ -140,6 +143,31 @@ pub(crate) fn destination(published: &Published) -> Value {
             "uploaded": transfers.uploaded.0,
             "uploadedBytes": transfers.uploaded.1,
         },
+    })
+}
+
+/// Prints what a copy has brought about as one JSON document.
+pub(crate) fn print_copied(published: &Published, copied: &Copied) -> anyhow::Result<()> {
+    let mut destination = destination(published);
+    let (present, new) = copied.belongings;
+    destination["referrers"] = json!({ "present": present, "copied": new });
+    destination["leftOut"] = copied.left_out.iter().map(left_out).collect();
+    let document = json!({
+        "digest": copied.root.digest.to_string(),
+        "mediaType": copied.root.media_type.to_string(),
+        "size": copied.root.size,
+        "destinations": [destination],
+    });
+    print(&document.to_string())
+}
+
+/// Something that was not copied.
+pub(crate) fn left_out(left_out: &LeftOut) -> Value {
+    json!({
+        "digest": left_out.descriptor.digest.to_string(),
+        "mediaType": left_out.descriptor.media_type.to_string(),
+        "artifactType": left_out.descriptor.artifact_type(),
+        "reason": left_out.reason.to_string(),
     })
 }
 

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_build::{BuildEvent, Events, StageBases, StepReport};
 use onlay_oci::Registry;
-use onlay_push::GrowingUploads;
+use onlay_push::{GrowingUploads, LeftOut};
 use onlay_registry::{Client, PullLimit, Traffic};
 
 use self::status::Status;
 use crate::failure::Usage;
-use crate::options::{ProgressChoice, WorkOptions};
+use crate::options::{ProgressChoice, ShowOptions};
 use crate::output::Published;
 use crate::{explain, terminal, time};
 
@@ -45,6 +45,17 @@ pub(crate) enum Notice<'a> {
     Warning(String),
     /// The image is at a destination.
     Published(&'a Published),
+    /// What belongs to an image is at a destination too.
+    Belongings {
+        /// The destination as it is named, with its tag.
+        destination: &'a str,
+        /// How many manifests were there.
+        present: usize,
+        /// How many were copied.
+        copied: usize,
+    },
+    /// Something is not at a destination although it belongs there.
+    LeftOut(&'a LeftOut),
     /// What the run cost on the network.
     Network(&'a Network),
 }
@@ -68,7 +79,7 @@ impl Network {
 
 impl Progress {
     /// Shows as much as was asked for; what moves is shown on terminals only.
-    pub(crate) fn new(options: &WorkOptions) -> Result<Self, Usage> {
+    pub(crate) fn new(options: &ShowOptions) -> Result<Self, Usage> {
         let is_terminal = std::io::stderr().is_terminal();
         let shows = match options.progress {
             _ if options.quiet => Shows::Nothing,

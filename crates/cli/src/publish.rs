@@ -46,7 +46,7 @@ pub(crate) struct Request {
 /// Builds the image, publishes it at every destination and prints where.
 pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
     request.output.check_files()?;
-    let progress = Progress::new(&request.work)?;
+    let progress = Progress::new(&request.work.show)?;
     let result = request.run(&progress).await;
     // Errors are printed where it was.
     progress.finish();
@@ -122,7 +122,7 @@ impl Request {
     /// What is known of the images that stages start from, without building anything.
     pub(crate) async fn stage_bases(&self) -> anyhow::Result<StageBases> {
         let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
-        let builder = self.builder(&session, &Progress::new(&self.work)?);
+        let builder = self.builder(&session, &Progress::new(&self.work.show)?);
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }
 

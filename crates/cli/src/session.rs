@@ -25,22 +25,7 @@ pub(crate) struct Session {
 impl Session {
     /// Sets up what the options and the environment say; nothing is sent yet.
     pub(crate) fn start(registry: &RegistryOptions, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let options = ClientOptions {
-            insecure_registries: registry.insecure_registry.iter().cloned().collect(),
-            tls_registries: registry.tls.iter().cloned().collect(),
-            endpoints: endpoints(&registry.registry_endpoint)?,
-            keychain: keychain()?,
-            extensions: vec![Arc::new(EcrOnDemand::new(&registry.ecr)?)],
-            profiles: profiles(&registry.registry_profile)?,
-            mirrors: mirrors::mirrors(registry)?,
-            proxies: network::proxies()?,
-            authorities: network::authorities(&registry.ca_file)?,
-            hosts: network::hosts()?,
-            connect_timeout: registry.connect_timeout,
-            answer_timeout: registry.answer_timeout,
-            idle_timeout: registry.idle_timeout,
-        };
-        let client = Client::new(options)?;
+        let client = client(registry)?;
         let cache = match cache_dir
             .map(Path::to_owned)
             .or_else(environment::cache_directory)
@@ -55,6 +40,26 @@ impl Session {
             listings: Listings::new(cache),
         })
     }
+}
+
+/// Sets registries up as the options and the environment say; nothing is sent yet.
+pub(crate) fn client(registry: &RegistryOptions) -> anyhow::Result<Client> {
+    let options = ClientOptions {
+        insecure_registries: registry.insecure_registry.iter().cloned().collect(),
+        tls_registries: registry.tls.iter().cloned().collect(),
+        endpoints: endpoints(&registry.registry_endpoint)?,
+        keychain: keychain()?,
+        extensions: vec![Arc::new(EcrOnDemand::new(&registry.ecr)?)],
+        profiles: profiles(&registry.registry_profile)?,
+        mirrors: mirrors::mirrors(registry)?,
+        proxies: network::proxies()?,
+        authorities: network::authorities(&registry.ca_file)?,
+        hosts: network::hosts()?,
+        connect_timeout: registry.connect_timeout,
+        answer_timeout: registry.answer_timeout,
+        idle_timeout: registry.idle_timeout,
+    };
+    Ok(Client::new(options)?)
 }
 
 fn endpoints(texts: &[String]) -> Result<BTreeMap<String, url::Url>, Usage> {

@@ -55,7 +55,7 @@ impl DigestCommand {
 }
 
 fn bases(session: &Session) -> Bases {
-    Bases::new(session.client.clone())
+    Bases::new(session.client.clone()).with_cache(session.cache.clone())
 }
 
 async fn head(session: &Session, reference: &Reference) -> anyhow::Result<Digest> {

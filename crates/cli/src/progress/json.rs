@@ -20,6 +20,16 @@ pub(super) fn render(notice: &Notice<'_>) -> Option<Value> {
             merge(&mut value, output::destination(published));
             value
         }
+        Notice::Belongings {
+            destination,
+            present,
+            copied,
+        } => json!({ "event": "referrers", "name": destination, "present": present, "copied": copied }),
+        Notice::LeftOut(left_out) => {
+            let mut value = json!({ "event": "left-out" });
+            merge(&mut value, output::left_out(left_out));
+            value
+        }
         Notice::Network(network) => json!({
             "event": "network",
             "requests": network.traffic.requests,

@@ -12,6 +12,19 @@ pub(super) fn render(notice: &Notice<'_>) -> Vec<String> {
         Notice::Created { time, from } => vec![format!("created {time}, from {from}")],
         Notice::Warning(text) => vec![format!("warning: {text}")],
         Notice::Published(published) => vec![publication(published)],
+        Notice::Belongings {
+            destination,
+            present,
+            copied,
+        } => vec![format!(
+            "{destination}: of what refers to it, {present} manifests there, {copied} copied"
+        )],
+        Notice::LeftOut(left_out) => vec![format!(
+            "warning: left out {} ({}): {}",
+            left_out.descriptor.digest,
+            left_out.kind(),
+            left_out.reason
+        )],
         Notice::Network(network) => network_lines(network),
     }
 }

@@ -122,7 +122,9 @@ impl Place {
                 let plan = target
                     .plan(publication, &remote.destination, Depth::Needed)
                     .await?;
-                target.carry_out(&plan, publication, &Sources::default()).await
+                target
+                    .carry_out(&plan, publication, &Sources::default(), None)
+                    .await
             }
             Self::Layout(_) | Self::DockerArchive { .. } => self.bring(publication).await,
         }
@@ -237,7 +239,7 @@ impl Remote {
         let target = Target::new(&self.client, reference);
         let plan = target.plan_of_absent(publication, &self.destination, Depth::Needed);
         target
-            .carry_out(&plan.await?, publication, &Sources::default())
+            .carry_out(&plan.await?, publication, &Sources::default(), None)
             .await
     }
 }
