@@ -28,6 +28,7 @@ mod ecr;
 mod engine;
 mod hostile_registry;
 mod interrupted;
+mod large_copy;
 mod look;
 mod network;
 mod onbuild;
