@@ -488,11 +488,15 @@ fn what_the_destination_refuses_fails_the_copy_or_is_left_out() {
     );
     let printed: Value = serde_json::from_str(&skipped.stdout).unwrap();
     assert_eq!(printed["digest"], signed.index.digest);
-    let [left_out] = &printed["destinations"][0]["leftOut"].as_array().unwrap()[..] else {
+    let [sbom, of_sbom] = &printed["destinations"][0]["leftOut"].as_array().unwrap()[..] else {
         panic!("{printed}")
     };
-    assert_eq!(left_out["digest"], signed.sbom.digest);
-    assert_eq!(left_out["artifactType"], SBOM);
+    assert_eq!(sbom["digest"], signed.sbom.digest);
+    assert_eq!(sbom["artifactType"], SBOM);
+    assert_eq!(
+        of_sbom["digest"], signed.of_sbom.digest,
+        "it would speak of nothing"
+    );
     validate_registry(to.host(), "base", "1", None, Strictness::NoLayer);
     verify_artifact(to.host(), "base", &signed.signature);
     assert!(
@@ -684,6 +688,26 @@ fn what_cannot_be_copied_is_refused_by_name() {
     let missing = copy(&home, &format!("{}/none:1", registry.host()), "oci:out:v", &[]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("404"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_signature_that_is_another_one_stops_the_copy() {
+    let signed = Signed::small();
+    let [from, to] = [(); 2].map(|()| Registry::start());
+    signed.upload(&from);
+    let source = front(&from);
+    let path = format!("/manifests/{}", signed.signature.digest);
+    let other = raw(from.host(), "base", &signed.sbom.digest);
+    source.inject(Fault::always("GET", &path, Misbehaviour::ReplaceBody(other)));
+    let (here, there) = (
+        format!("{}/base:1", source.host()),
+        format!("{}/base:1", to.host()),
+    );
+    let stopped = signed.copy(&here, &there, &["--on-refused=skip"]);
+    assert_eq!(stopped.code, Some(1));
+    let expected = format!("expected {}", signed.signature.digest);
+    assert!(stopped.stderr.contains(&expected), "{}", stopped.stderr);
+    assert!(!has_tag(to.host(), "base", "1"));
 }
 
 /// A list may be older than what it names, or wrong.

@@ -12,6 +12,8 @@ mod place;
 mod source;
 mod tree;
 
+use std::collections::VecDeque;
+
 use onlay_oci::{Descriptor, Digest, Document, Index, IndexEntryKind, PlatformSelection};
 use onlay_registry::Client;
 use onlay_store::{Destination, Location};
@@ -63,7 +65,8 @@ pub struct Copied {
 }
 
 /// Copies an image or index from one place to another, with what belongs to it: signatures, SBOMs and whatever else refers
-/// to it or to its parts, as the source lists it, and what cosign keeps under tags of its own.
+/// to it or to its parts, as the source lists it, and what cosign keeps under tags of its own. Those tags name at the
+/// destination what they name at the source then, whatever they named before; lists of referrers only get longer.
 ///
 /// Where the destination's tag names the image already, nothing but that is asked; unless what belongs to it is wanted
 /// too, which may be younger than the image.
@@ -116,7 +119,7 @@ impl Copy<'_> {
             None => {
                 let publication = tree::publication(&self.source, choice.root).await?;
                 let belongings = self.belongings_of(&publication).await?;
-                self.bring(publication, belongings).await?
+                self.bring(publication, belongings.into()).await?
             }
         };
         self.place.finish().await?;
@@ -137,7 +140,7 @@ impl Copy<'_> {
                 let digests = tree::digests(&place, &root).await?;
                 found.extend(belongings::find(&self.source, &digests[1..], &tags).await?);
             }
-            carried = self.carry(found).await?;
+            carried = self.carry(found.into()).await?;
         }
         Ok(carried.with(Pushed::unchanged(root.digest.clone()), root))
     }
@@ -156,7 +159,7 @@ impl Copy<'_> {
     async fn bring(
         &self,
         mut publication: Publication,
-        mut belongings: Vec<Belonging>,
+        mut belongings: VecDeque<Belonging>,
     ) -> Result<Copied, CopyFailure> {
         let mut left_out = Vec::new();
         let pushed = loop {

@@ -13,26 +13,10 @@ use super::source::Source;
 #[derive(Clone, Debug)]
 pub(super) struct Belonging {
     pub(super) descriptor: Descriptor,
-    pub(super) by: Bond,
-}
-
-impl Belonging {
-    /// Its tag, if it has one.
-    pub(super) fn tag(&self) -> Option<&Tag> {
-        match &self.by {
-            Bond::Tag(tag) => Some(tag),
-            Bond::Subject(_) => None,
-        }
-    }
-}
-
-/// By what it belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Bond {
-    /// It names the manifest as its subject.
-    Subject(Digest),
-    /// Its tag is made of the manifest's digest.
-    Tag(Tag),
+    /// What it speaks of: a manifest of the image, or something that belongs to it too.
+    pub(super) subject: Digest,
+    /// Its own tag, if that is what makes it belong there, and not its naming the subject.
+    pub(super) tag: Option<Tag>,
 }
 
 /// How often what refers to something may be referred to itself: a time stamp of a signature of an SBOM is three.
@@ -52,13 +36,14 @@ pub(super) async fn find(
 ) -> Result<Vec<Belonging>, CopyFailure> {
     let mut found = Vec::new();
     let mut asked: HashSet<Digest> = subjects.iter().cloned().collect();
-    let mut known: HashSet<(Digest, Bond)> = HashSet::new();
+    let mut known: HashSet<(Digest, Digest, bool)> = HashSet::new();
     let mut level = subjects.to_vec();
     for _ in 0..MAX_DEPTH {
         let mut next = Vec::new();
         for belonging in of_all(source, &level, tags).await? {
             let digest = belonging.descriptor.digest.clone();
-            if !known.insert((digest.clone(), belonging.by.clone())) {
+            let (subject, has_tag) = (belonging.subject.clone(), belonging.tag.is_some());
+            if !known.insert((digest.clone(), subject, has_tag)) {
                 continue;
             }
             if asked.insert(digest.clone()) {
@@ -109,7 +94,8 @@ async fn of_one(source: &Source, subject: &Digest, tags: &DigestTags) -> Result<
     let mut found: Vec<Belonging> = referrers
         .map(|descriptor| Belonging {
             descriptor,
-            by: Bond::Subject(subject.clone()),
+            subject: subject.clone(),
+            tag: None,
         })
         .collect();
     for tag in subject.cosign_tags() {
@@ -119,7 +105,8 @@ async fn of_one(source: &Source, subject: &Digest, tags: &DigestTags) -> Result<
         let tagged = source.tagged(&tag).await?;
         found.extend(tagged.map(|descriptor| Belonging {
             descriptor,
-            by: Bond::Tag(tag),
+            subject: subject.clone(),
+            tag: Some(tag),
         }));
     }
     Ok(found)

@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
-use onlay_oci::{Descriptor, Digest, Document};
+use onlay_oci::{Descriptor, Digest, Document, JsonError};
 use onlay_registry::RegistryError;
 use onlay_store::StoreError;
 
-use super::belongings::{Belonging, Bond};
+use super::belongings::Belonging;
 use super::failure::refusal;
 use super::{Copied, Copy, CopyFailure, LeftOut, OnRefused, Reason, tree};
 use crate::PushFailure;
@@ -19,22 +19,49 @@ pub(super) struct Carried {
     pub(super) left_out: Vec<LeftOut>,
 }
 
+/// What became of one of them.
+enum Fate {
+    Present,
+    Copied {
+        /// What a list of referrers says of it.
+        listed: Descriptor,
+        transfers: Transfers,
+    },
+    LeftOut(LeftOut),
+}
+
 impl Copy<'_> {
-    /// Brings what belongs to an image that is there.
-    pub(super) async fn carry(&self, belongings: Vec<Belonging>) -> Result<Carried, CopyFailure> {
+    /// Brings what belongs to an image that is there, but nothing that belongs to what is left out.
+    pub(super) async fn carry(&self, mut belongings: VecDeque<Belonging>) -> Result<Carried, CopyFailure> {
         let mut carried = Carried::default();
         let mut lists: Vec<(Digest, Vec<Descriptor>)> = Vec::new();
-        let mut positions: HashMap<Digest, usize> = HashMap::new();
-        for belonging in belongings {
-            let Some(descriptor) = self.carry_one(&belonging, &mut carried).await? else {
-                continue;
-            };
-            if let Bond::Subject(subject) = belonging.by {
-                let position = *positions.entry(subject.clone()).or_insert(lists.len());
-                if position == lists.len() {
-                    lists.push((subject, Vec::new()));
+        while let Some(belonging) = belongings.pop_front() {
+            let listed = match self.carry_one(&belonging).await? {
+                Fate::Present => {
+                    carried.present += 1;
+                    belonging.descriptor
                 }
-                lists[position].1.push(descriptor);
+                Fate::Copied { listed, transfers } => {
+                    carried.copied += 1;
+                    carried.transfers.add(&transfers);
+                    listed
+                }
+                Fate::LeftOut(left_out) => {
+                    let gone = [left_out.descriptor.digest.clone()];
+                    carried.left_out.push(left_out);
+                    carried.left_out.extend(forget(&mut belongings, &gone));
+                    continue;
+                }
+            };
+            if belonging.tag.is_some() {
+                continue;
+            }
+            match lists
+                .iter_mut()
+                .find(|(subject, _)| *subject == belonging.subject)
+            {
+                Some((_, referrers)) => referrers.push(listed),
+                None => lists.push((belonging.subject, vec![listed])),
             }
         }
         for (subject, referrers) in lists {
@@ -43,77 +70,37 @@ impl Copy<'_> {
         Ok(carried)
     }
 
-    /// Gives what a list of referrers says of it, if it is there now.
-    async fn carry_one(
-        &self,
-        belonging: &Belonging,
-        carried: &mut Carried,
-    ) -> Result<Option<Descriptor>, CopyFailure> {
-        let tag = belonging.tag();
-        if self.place.has(&belonging.descriptor, tag).await? {
-            carried.present += 1;
-            return Ok(Some(belonging.descriptor.clone()));
+    async fn carry_one(&self, belonging: &Belonging) -> Result<Fate, CopyFailure> {
+        let Belonging { descriptor, tag, .. } = belonging;
+        if self.place.has(descriptor, tag.as_ref()).await? {
+            return Ok(Fate::Present);
         }
-        let brought = match self.read(belonging).await? {
-            Ok((document, listed)) => {
-                let publication = tree::publication(&self.source, document).await?;
-                match self.place.bring(&publication).await {
-                    Ok(pushed) => {
-                        carried.transfers.add(&pushed.transfers);
-                        Ok((publication.root, listed))
-                    }
-                    Err(failure) => Err(self.refused(&publication.root, failure)?),
-                }
-            }
-            Err(left_out) => Err(left_out),
-        };
-        match brought {
-            Ok((document, listed)) => {
-                if let Some(tag) = tag {
-                    self.place.tag(&document, tag).await?;
-                }
-                carried.copied += 1;
-                Ok(Some(listed))
-            }
-            Err(left_out) => {
-                carried.left_out.push(left_out);
-                Ok(None)
-            }
-        }
-    }
-
-    /// Reads something that belongs to the image, and what a list of referrers says of it; or tells why it is left out.
-    async fn read(
-        &self,
-        belonging: &Belonging,
-    ) -> Result<Result<(Document, Descriptor), LeftOut>, CopyFailure> {
-        let document = match self.source.document(&belonging.descriptor).await {
+        let document = match self.source.document(descriptor).await {
             Ok(document) => document,
             Err(failure) => {
-                let reason = match failure.is_missing() {
-                    true => Reason::Missing,
-                    false => self.unreadable(failure)?,
-                };
-                let descriptor = belonging.descriptor.clone();
-                return Ok(Err(LeftOut { descriptor, reason }));
+                let (descriptor, reason) = (descriptor.clone(), self.unreadable(failure)?);
+                return Ok(Fate::LeftOut(LeftOut { descriptor, reason }));
             }
         };
-        let listed = match &belonging.by {
-            Bond::Tag(_) => Some(document.descriptor()),
-            Bond::Subject(subject) => document
-                .as_referrer()?
-                .filter(|(own, _)| own == subject)
-                .map(|(_, listed)| listed),
+        let Some(listed) = listed(belonging, &document)? else {
+            let left_out = LeftOut::document(&document, Reason::OtherSubject);
+            return Ok(Fate::LeftOut(left_out));
         };
-        Ok(match listed {
-            Some(listed) => Ok((document, listed)),
-            None => Err(LeftOut::document(&document, Reason::OtherSubject)),
-        })
+        let publication = tree::publication(&self.source, document).await?;
+        let transfers = match self.place.bring(&publication).await {
+            Ok(pushed) => pushed.transfers,
+            Err(failure) => return Ok(Fate::LeftOut(self.refused(&publication.root, failure)?)),
+        };
+        if let Some(tag) = tag {
+            self.place.tag(&publication.root, tag).await?;
+        }
+        Ok(Fate::Copied { listed, transfers })
     }
 
-    /// Why something is left out that is no manifest, if it may be.
+    /// Why something is left out that cannot be read, if it may be.
     fn unreadable(&self, failure: CopyFailure) -> Result<Reason, CopyFailure> {
         match (&failure, self.options.on_refused) {
+            _ if failure.is_missing() => Ok(Reason::Missing),
             (CopyFailure::Registry(RegistryError::Document { source, .. }), OnRefused::Skip)
             | (CopyFailure::Store(StoreError::Document { source, .. }), OnRefused::Skip) => {
                 Ok(Reason::Unreadable {
@@ -158,25 +145,36 @@ impl Carried {
     }
 }
 
+/// What a list of referrers says of a document; none if it speaks of something else.
+fn listed(belonging: &Belonging, document: &Document) -> Result<Option<Descriptor>, JsonError> {
+    if belonging.tag.is_some() {
+        return Ok(Some(document.descriptor()));
+    }
+    let referrer = document.as_referrer()?;
+    Ok(referrer
+        .filter(|(subject, _)| *subject == belonging.subject)
+        .map(|(_, listed)| listed))
+}
+
 /// Takes away what belongs to manifests that are not copied after all.
-pub(super) fn forget(belongings: &mut Vec<Belonging>, gone: &[Digest]) -> Vec<LeftOut> {
-    let speaks_of = |belonging: &Belonging, digest: &Digest| match &belonging.by {
-        Bond::Subject(subject) => subject == digest,
-        Bond::Tag(tag) => digest.cosign_tags().contains(tag),
-    };
+pub(super) fn forget(belongings: &mut VecDeque<Belonging>, gone: &[Digest]) -> Vec<LeftOut> {
     let mut gone: Vec<Digest> = gone.to_vec();
     let mut forgotten = Vec::new();
     // What belongs to something stands behind it, so one pass finds what belongs to what was forgotten.
-    belongings.retain(|belonging| {
-        let is_gone = gone.iter().any(|digest| speaks_of(belonging, digest));
-        if is_gone {
-            gone.push(belonging.descriptor.digest.clone());
-            forgotten.push(LeftOut {
-                descriptor: belonging.descriptor.clone(),
-                reason: Reason::OldIndex,
-            });
-        }
-        !is_gone
-    });
+    belongings.retain(
+        |Belonging {
+             descriptor, subject, ..
+         }| {
+            let is_gone = gone.contains(subject);
+            if is_gone {
+                gone.push(descriptor.digest.clone());
+                forgotten.push(LeftOut {
+                    descriptor: descriptor.clone(),
+                    reason: Reason::Subject(subject.clone()),
+                });
+            }
+            !is_gone
+        },
+    );
     forgotten
 }

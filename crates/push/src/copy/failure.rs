@@ -128,7 +128,8 @@ impl CopyFailure {
     }
 }
 
-/// Whether a registry refused a manifest for what it is, and what it said.
+/// The name under which a registry refused a manifest for what it is, which stands at the end of the request's path, and
+/// what it said.
 pub(super) fn refusal(failure: &PushFailure) -> Option<(&str, &str)> {
     match failure {
         PushFailure::Registry(error @ RegistryError::Status { place, words, .. })

@@ -1,4 +1,4 @@
-use onlay_oci::{Descriptor, Document};
+use onlay_oci::{Descriptor, Digest, Document};
 
 /// Something that was not copied, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,9 +31,9 @@ pub enum Reason {
     /// The list that names it is wrong.
     #[error("the source lists it where it does not belong: it speaks of something else")]
     OtherSubject,
-    /// It spoke of an index that became another one without its parts that were refused.
-    #[error("it speaks of the index as it was, not of the new one")]
-    OldIndex,
+    /// It speaks of something that is not copied: what was left out, or an index that is a new one without that.
+    #[error("it speaks of {0}, which is not copied")]
+    Subject(Digest),
 }
 
 impl LeftOut {
