@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use onlay_ecr::{Ecr, EcrHost, EcrOptions, Quotas, RepositoryTemplate, load_aws_configuration};
-use onlay_oci::{Digest, Registry, Repository, Tag};
-use onlay_registry::{Action, Credential, Extension, ExtensionFuture, Pace, Presence};
-use tokio::sync::OnceCell;
+use onlay_ecr::{
+    AwsSource, Ecr, EcrOptions, Quotas, RepositoryTemplate, Role, RoleError, is_ecr, load_aws_configuration,
+};
+use onlay_oci::Registry;
 
 use crate::failure::Usage;
 
@@ -22,6 +22,14 @@ pub(crate) struct EcrArguments {
     #[arg(long, value_name = "FILE")]
     pub ecr_repository_template: Option<PathBuf>,
 
+    /// Take on a role to speak to this registry, with an external id if the account wants one
+    #[arg(long, value_name = "HOST=ROLE_ARN[,EXTERNAL_ID]")]
+    pub ecr_assume_role: Vec<String>,
+
+    /// Pull from ECR Public with AWS's credentials, where more may be pulled than without; it is pushed to with them anyhow
+    #[arg(long)]
+    pub ecr_public_credentials: bool,
+
     /// Make up to N requests a second of this kind, where the account's quota is not the default: PutImage=50. ACTION is
     /// the quota's name: BatchCheckLayerAvailability, BatchGetImage, CompleteLayerUpload, GetDownloadUrlForLayer,
     /// InitiateLayerUpload, PutImage or UploadLayerPart
@@ -30,6 +38,17 @@ pub(crate) struct EcrArguments {
 }
 
 impl EcrArguments {
+    /// The extension that does what the user wants; of AWS's nothing is read until it is needed.
+    pub(crate) fn extension(&self) -> Result<Ecr, Usage> {
+        Ok(Ecr::new(EcrOptions {
+            aws: AwsSource::on_demand(load_aws_configuration),
+            create_repositories: self.template()?,
+            quotas: self.quotas()?,
+            roles: self.roles()?,
+            public_credentials: self.ecr_public_credentials,
+        }))
+    }
+
     /// What missing repositories are created with; naming a file asks for it as well.
     fn template(&self) -> Result<Option<RepositoryTemplate>, Usage> {
         let Some(file) = &self.ecr_repository_template else {
@@ -40,90 +59,25 @@ impl EcrArguments {
         template.map(Some).map_err(|error| Usage(error.to_string()))
     }
 
+    fn roles(&self) -> Result<BTreeMap<Registry, Role>, Usage> {
+        let role = |text: &String| {
+            let wrong = |what: &dyn std::fmt::Display| Usage(format!("`--ecr-assume-role {text}`: {what}"));
+            let (host, role) = text
+                .split_once('=')
+                .ok_or_else(|| wrong(&"expected HOST=ROLE_ARN[,EXTERNAL_ID]"))?;
+            let registry = host.parse::<Registry>().ok().filter(is_ecr);
+            let registry = registry.ok_or_else(|| wrong(&format!("`{host}` is no registry of ECR")))?;
+            let role = role.parse().map_err(|error: RoleError| wrong(&error))?;
+            Ok((registry, role))
+        };
+        self.ecr_assume_role.iter().map(role).collect()
+    }
+
     fn quotas(&self) -> Result<Quotas, Usage> {
         let wrong = |error: onlay_ecr::QuotaError| Usage(format!("`--ecr-pace`: {error}"));
         let mut texts = self.ecr_pace.iter();
         texts.try_fold(Quotas::default(), |quotas, text| {
             quotas.with_text(text).map_err(wrong)
         })
-    }
-}
-
-/// Amazon ECR, set up when the first of its registries is spoken to: reading AWS's files and certificates takes longer
-/// than a whole run that needs none of them.
-#[derive(Debug)]
-pub(crate) struct EcrOnDemand {
-    template: Option<RepositoryTemplate>,
-    quotas: Quotas,
-    ecr: OnceCell<Ecr>,
-}
-
-impl EcrOnDemand {
-    /// Takes what the user wants; of AWS's nothing is read yet.
-    pub(crate) fn new(arguments: &EcrArguments) -> Result<Self, Usage> {
-        Ok(Self {
-            template: arguments.template()?,
-            quotas: arguments.quotas()?,
-            ecr: OnceCell::new(),
-        })
-    }
-
-    async fn ecr(&self) -> &Ecr {
-        let set_up = || async {
-            Ecr::new(EcrOptions {
-                aws: load_aws_configuration().await,
-                create_repositories: self.template.clone(),
-                quotas: self.quotas.clone(),
-            })
-        };
-        self.ecr.get_or_init(set_up).await
-    }
-}
-
-impl Extension for EcrOnDemand {
-    fn matches(&self, registry: &Registry) -> bool {
-        EcrHost::parse(registry).is_some()
-    }
-
-    fn credential<'a>(
-        &'a self,
-        registry: &'a Registry,
-        renew: bool,
-    ) -> ExtensionFuture<'a, Option<Credential>> {
-        Box::pin(async move { self.ecr().await.credential(registry, renew).await })
-    }
-
-    fn ensure_repository<'a>(
-        &'a self,
-        registry: &'a Registry,
-        repository: &'a Repository,
-    ) -> ExtensionFuture<'a, ()> {
-        Box::pin(async move {
-            if self.template.is_none() {
-                return Ok(());
-            }
-            self.ecr().await.ensure_repository(registry, repository).await
-        })
-    }
-
-    fn present<'a>(
-        &'a self,
-        registry: &'a Registry,
-        repository: &'a Repository,
-        digests: &'a [Digest],
-    ) -> ExtensionFuture<'a, Option<Vec<Presence>>> {
-        Box::pin(async move { self.ecr().await.present(registry, repository, digests).await })
-    }
-
-    fn digests<'a>(
-        &'a self,
-        registry: &'a Registry,
-        repository: &'a Repository,
-    ) -> ExtensionFuture<'a, Option<BTreeMap<Tag, Digest>>> {
-        Box::pin(async move { self.ecr().await.digests(registry, repository).await })
-    }
-
-    fn pace(&self, registry: &Registry, action: Action) -> Option<Pace> {
-        self.quotas.pace(registry, action)
     }
 }

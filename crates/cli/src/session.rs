@@ -6,7 +6,6 @@ use onlay_base::Listings;
 use onlay_registry::{Client, ClientOptions, Keychain, Profile, ProfileError};
 use onlay_store::Cache;
 
-use crate::ecr::EcrOnDemand;
 use crate::environment;
 use crate::failure::Usage;
 use crate::options::RegistryOptions;
@@ -49,7 +48,7 @@ pub(crate) fn client(registry: &RegistryOptions) -> anyhow::Result<Client> {
         tls_registries: registry.tls.iter().cloned().collect(),
         endpoints: endpoints(&registry.registry_endpoint)?,
         keychain: keychain()?,
-        extensions: vec![Arc::new(EcrOnDemand::new(&registry.ecr)?)],
+        extensions: vec![Arc::new(registry.ecr.extension()?)],
         profiles: profiles(&registry.registry_profile)?,
         mirrors: mirrors::mirrors(registry)?,
         proxies: network::proxies()?,

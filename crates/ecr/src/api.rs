@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use crate::EcrError;
 use crate::calls::Calls;
 use crate::host::Endpoint;
+use crate::signed::{attempts, configured_endpoint};
 use crate::token::{Answer, TokenCache};
 
 /// One endpoint of ECR's API, and the token it gave.
@@ -32,7 +33,7 @@ impl Api {
             .retry_config(RetryConfig::disabled());
         // A configured endpoint has no variants, and the SDK refuses to choose one. Beside that, what is switched on
         // for all of AWS stays on.
-        if aws.endpoint_url().is_none() {
+        if configured_endpoint(aws, "ECR").is_none() {
             if endpoint.fips {
                 config = config.use_fips(true);
             }
@@ -40,14 +41,9 @@ impl Api {
                 config = config.use_dual_stack(true);
             }
         }
-        let attempts = aws
-            .retry_config()
-            .map_or(RetryConfig::standard().max_attempts(), |retries| {
-                retries.max_attempts()
-            });
         Self {
             client: Client::from_conf(config.build()),
-            calls: Calls::new(&endpoint.region, attempts),
+            calls: Calls::new(&endpoint.region, attempts(aws)),
             token: TokenCache::new(&endpoint.region, aws.time_source()),
             answers: OnceCell::new(),
         }

@@ -1,64 +1,149 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use onlay_oci::{Digest, Registry, Repository, Tag};
 use onlay_registry::{Action, Credential, Extension, ExtensionError, ExtensionFuture, Pace, Presence};
+use tokio::sync::OnceCell;
 
 use crate::api::Api;
-use crate::host::Endpoint;
+use crate::host::{Endpoint, Service, is_ecr};
+use crate::public::Public;
 use crate::repositories::Repositories;
-use crate::{EcrHost, Quotas, RepositoryTemplate, images, presence};
+use crate::{AwsSource, EcrError, EcrHost, Quotas, RepositoryTemplate, Role, images, presence, public};
 
 /// How ECR is spoken to.
 #[derive(Clone, Debug)]
 pub struct EcrOptions {
-    /// Credentials and endpoints of AWS; [`load_aws_configuration`](crate::load_aws_configuration) reads them.
-    pub aws: SdkConfig,
+    /// Credentials and endpoints of AWS, as [`load_aws_configuration`](crate::load_aws_configuration) reads them.
+    pub aws: AwsSource,
     /// What repositories that are pushed to and missing are created with; none if they are not created.
     pub create_repositories: Option<RepositoryTemplate>,
     /// How many requests the account may make.
     pub quotas: Quotas,
+    /// Roles that are taken on to speak to registries.
+    pub roles: BTreeMap<Registry, Role>,
+    /// Whether ECR Public is pulled from with credentials too, where more may be pulled; it is pushed to with them
+    /// anyhow.
+    pub public_credentials: bool,
 }
 
-/// All private ECR registries: what onlay's registry client must know of them.
+/// All registries of ECR: what onlay's registry client must know of them.
 #[derive(Debug)]
 pub struct Ecr {
     options: EcrOptions,
-    endpoints: Mutex<BTreeMap<Endpoint, Arc<Api>>>,
+    aws: OnceCell<SdkConfig>,
+    endpoints: Mutex<BTreeMap<Key, Arc<OnceCell<Arc<Api>>>>>,
+    public: Mutex<BTreeMap<Option<Role>, Arc<OnceCell<Arc<Public>>>>>,
+    pushes_to_public: AtomicBool,
     repositories: Repositories,
 }
+
+/// Tokens are an endpoint's and of one principal.
+type Key = (Endpoint, Option<Role>);
 
 impl Ecr {
     /// Makes the extension; nothing is sent yet.
     pub fn new(options: EcrOptions) -> Self {
         Self {
             options,
+            aws: OnceCell::new(),
             endpoints: Mutex::default(),
+            public: Mutex::default(),
+            pushes_to_public: AtomicBool::new(false),
             repositories: Repositories::default(),
         }
     }
 
-    fn api(&self, host: &EcrHost) -> Arc<Api> {
-        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Api::new(&self.options.aws, host.endpoint()));
-        endpoints
-            .entry(host.endpoint().clone())
-            .or_insert_with(new)
-            .clone()
+    async fn api(&self, registry: &Registry, host: &EcrHost) -> Arc<Api> {
+        let role = self.options.roles.get(registry);
+        let cell = cell(&self.endpoints, (host.endpoint().clone(), role.cloned()));
+        let new = || async {
+            let aws = self.aws(role, host.region()).await;
+            Arc::new(Api::new(&aws, host.endpoint()))
+        };
+        Arc::clone(cell.get_or_init(new).await)
     }
 
-    /// The API of a host, if it is ECR's and there are credentials for it.
+    async fn public(&self, registry: &Registry) -> Arc<Public> {
+        let role = self.options.roles.get(registry);
+        let cell = cell(&self.public, role.cloned());
+        let new = || async {
+            let aws = self.aws(role, public::REGION).await;
+            Arc::new(Public::new(aws))
+        };
+        Arc::clone(cell.get_or_init(new).await)
+    }
+
+    /// Pulls from ECR Public work without credentials, and a machine that has none must not wait until that is found out.
+    fn is_public_credential_wanted(&self) -> bool {
+        self.options.public_credentials || self.pushes_to_public.load(Ordering::Relaxed)
+    }
+
+    /// AWS's configuration for a registry.
+    async fn aws(&self, role: Option<&Role>, region: &str) -> SdkConfig {
+        let aws = self.aws.get_or_init(|| self.options.aws.load()).await;
+        match role {
+            Some(role) => role.assumed(aws, region).await,
+            None => aws.clone(),
+        }
+    }
+
+    /// The API of a host, if it is a private registry and there are credentials for it.
     async fn answering(&self, registry: &Registry) -> Option<(EcrHost, Arc<Api>)> {
         let host = EcrHost::parse(registry)?;
-        let api = self.api(&host);
+        let api = self.api(registry, &host).await;
         api.answers().await.then_some((host, api))
     }
+
+    async fn fetch_credential(
+        &self,
+        registry: &Registry,
+        renew: bool,
+    ) -> Result<Option<Credential>, EcrError> {
+        match Service::of(registry) {
+            Some(Service::Private(host)) => {
+                let api = self.api(registry, &host).await;
+                api.credential(renew).await.map(Some)
+            }
+            Some(Service::Public) if self.is_public_credential_wanted() => {
+                let public = self.public(registry).await;
+                public.credential(renew).await.map(Some)
+            }
+            Some(Service::Public) | None => Ok(None),
+        }
+    }
+
+    async fn ensure(&self, registry: &Registry, repository: &Repository) -> Result<(), EcrError> {
+        let template = self.options.create_repositories.as_ref();
+        match (Service::of(registry), template) {
+            (Some(Service::Private(host)), Some(template)) => {
+                let api = self.api(registry, &host).await;
+                self.repositories.ensure(&api, &host, repository, template).await
+            }
+            (Some(Service::Public), template) => {
+                // Something is to be pushed.
+                self.pushes_to_public.store(true, Ordering::Relaxed);
+                match template {
+                    Some(template) => self.public(registry).await.ensure(repository, template).await,
+                    None => Ok(()),
+                }
+            }
+            (Some(Service::Private(_)), None) | (None, _) => Ok(()),
+        }
+    }
+}
+
+/// The place of a value that is made once, under a lock that is not held meanwhile.
+fn cell<K: Ord, T>(cells: &Mutex<BTreeMap<K, Arc<OnceCell<T>>>>, key: K) -> Arc<OnceCell<T>> {
+    let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(cells.entry(key).or_default())
 }
 
 impl Extension for Ecr {
     fn matches(&self, registry: &Registry) -> bool {
-        EcrHost::parse(registry).is_some()
+        is_ecr(registry)
     }
 
     fn credential<'a>(
@@ -67,11 +152,8 @@ impl Extension for Ecr {
         renew: bool,
     ) -> ExtensionFuture<'a, Option<Credential>> {
         Box::pin(async move {
-            let Some(host) = EcrHost::parse(registry) else {
-                return Ok(None);
-            };
-            let credential = self.api(&host).credential(renew).await;
-            credential.map(Some).map_err(ExtensionError::new)
+            let credential = self.fetch_credential(registry, renew).await;
+            credential.map_err(ExtensionError::new)
         })
     }
 
@@ -81,15 +163,9 @@ impl Extension for Ecr {
         repository: &'a Repository,
     ) -> ExtensionFuture<'a, ()> {
         Box::pin(async move {
-            let Some(template) = &self.options.create_repositories else {
-                return Ok(());
-            };
-            let Some(host) = EcrHost::parse(registry) else {
-                return Ok(());
-            };
-            let api = self.api(&host);
-            let ensured = self.repositories.ensure(&api, &host, repository, template).await;
-            ensured.map_err(ExtensionError::new)
+            self.ensure(registry, repository)
+                .await
+                .map_err(ExtensionError::new)
         })
     }
 

@@ -54,6 +54,20 @@ pub enum EcrError {
         /// The name.
         name: String,
     },
+    /// A repository of ECR Public does not say whose it is.
+    #[error("`{name}` names no account, expected ALIAS/NAME")]
+    Alias {
+        /// The name.
+        name: String,
+    },
+    /// A repository of ECR Public cannot have that.
+    #[error("`{repository}` cannot be created with `{setting}`, which ECR Public does not have")]
+    Setting {
+        /// The repository's path.
+        repository: String,
+        /// What templates call it.
+        setting: &'static str,
+    },
     /// A repository was made, but not as it was to be.
     #[error("`{repository}` was created, but without {missing}")]
     Incomplete {
@@ -98,6 +112,8 @@ impl EcrError {
             Self::Unanswered { .. }
             | Self::Layer { .. }
             | Self::Name { .. }
+            | Self::Alias { .. }
+            | Self::Setting { .. }
             | Self::Request(_)
             | Self::Token { .. } => None,
         }

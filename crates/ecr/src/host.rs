@@ -18,9 +18,9 @@ pub(crate) struct Endpoint {
 }
 
 /// Which of ECR's services a registry belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
-    Private,
+    Private(EcrHost),
     Public,
 }
 
@@ -100,6 +100,11 @@ impl EcrHost {
     }
 }
 
+/// Tells whether a registry is ECR's, private or public.
+pub fn is_ecr(registry: &Registry) -> bool {
+    Service::of(registry).is_some()
+}
+
 impl Service {
     /// Recognises a host of either service; none for all others.
     pub(crate) fn of(registry: &Registry) -> Option<Self> {
@@ -110,7 +115,7 @@ impl Service {
         {
             return Some(Self::Public);
         }
-        EcrHost::parse(registry).map(|_| Self::Private)
+        EcrHost::parse(registry).map(Self::Private)
     }
 }
 
@@ -218,15 +223,13 @@ mod tests {
 
     #[test]
     fn services() {
+        let private = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
         let cases = [
             ("public.ecr.aws", Some(Service::Public)),
             ("ECR-PUBLIC.AWS.COM", Some(Service::Public)),
             ("public.ecr.aws:443", None),
             ("x.public.ecr.aws", None),
-            (
-                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
-                Some(Service::Private),
-            ),
+            (private, parse(private).map(Service::Private)),
             ("docker.io", None),
         ];
         for (host, expected) in cases {

@@ -4,14 +4,16 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use onlay_ecr::{Ecr, EcrOptions, Quotas, load_aws_configuration};
+//! use onlay_ecr::{AwsSource, Ecr, EcrOptions, Quotas, load_aws_configuration};
 //! use onlay_registry::{Client, ClientOptions};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let ecr = Ecr::new(EcrOptions {
-//!     aws: load_aws_configuration().await,
+//!     aws: AwsSource::on_demand(load_aws_configuration),
 //!     create_repositories: None,
 //!     quotas: Quotas::default(),
+//!     roles: Default::default(),
+//!     public_credentials: false,
 //! });
 //! let client = Client::new(ClientOptions {
 //!     extensions: vec![Arc::new(ecr)],
@@ -22,12 +24,15 @@
 //! ```
 //!
 //! - [`EcrHost`] recognises the hosts of private registries in every partition, and nothing that only looks like one.
-//! - [`Ecr`] is the [`Extension`](onlay_registry::Extension): one GetAuthorizationToken for each region, shared by all
-//!   and renewed at half of its life; one CreateRepository for each repository, if asked to.
+//! - [`Ecr`] is the [`Extension`](onlay_registry::Extension): one GetAuthorizationToken for each region and [`Role`],
+//!   shared by all and renewed at half of its life; one CreateRepository for each repository, if asked to, with what a
+//!   [`RepositoryTemplate`] says; blobs looked for a hundred at a time, and tags a thousand; [`Quotas`] kept to.
+//! - ECR Public is pulled from without credentials, and pushed to with a token of its own API, which is spoken to without
+//!   another SDK crate.
 //! - [`load_aws_configuration`] is the one place where AWS's environment variables and files are read.
 //!
 //! The TLS library is rustls over ring, as in the rest of onlay. Data goes through `onlay-registry`; here is only ECR's
-//! own API. Not there yet: ECR Public's API, roles assumed for one registry, presence in batches, pacing.
+//! own API. It does not change repositories that exist.
 
 mod api;
 mod calls;
@@ -39,13 +44,19 @@ mod images;
 mod pace;
 mod partition;
 mod presence;
+mod public;
 mod repositories;
+mod role;
+mod signed;
+mod source;
 mod template;
 mod token;
 
 pub use config::load_aws_configuration;
 pub use ecr::{Ecr, EcrOptions};
 pub use error::EcrError;
-pub use host::EcrHost;
+pub use host::{EcrHost, is_ecr};
 pub use pace::{EcrAction, QuotaError, Quotas};
+pub use role::{Role, RoleError};
+pub use source::AwsSource;
 pub use template::{RepositoryTemplate, TemplateError};

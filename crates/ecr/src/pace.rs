@@ -116,10 +116,10 @@ impl Quotas {
 
     /// The pace of a request to a registry; none where nothing is known, and where the registry is not ECR's.
     pub fn pace(&self, registry: &Registry, action: Action) -> Option<Pace> {
-        self.pace_of(Service::of(registry)?, action)
+        self.pace_of(&Service::of(registry)?, action)
     }
 
-    fn pace_of(&self, service: Service, action: Action) -> Option<Pace> {
+    fn pace_of(&self, service: &Service, action: Action) -> Option<Pace> {
         let rates = costs(action)
             .iter()
             .filter_map(|cost| self.a_second(service, *cost));
@@ -129,13 +129,13 @@ impl Quotas {
         })
     }
 
-    fn a_second(&self, service: Service, action: EcrAction) -> Option<u32> {
+    fn a_second(&self, service: &Service, action: EcrAction) -> Option<u32> {
         if let Some(raised) = self.raised.get(&action) {
             return Some(raised.get());
         }
         let (.., private, public) = TABLE.iter().find(|(known, ..)| *known == action)?;
         match service {
-            Service::Private => Some(*private),
+            Service::Private(_) => Some(*private),
             Service::Public => *public,
         }
     }
@@ -178,35 +178,39 @@ fn names() -> String {
 mod tests {
     use super::*;
 
-    fn pace(quotas: &Quotas, service: Service, action: Action) -> Option<(u128, u32)> {
-        let pace = quotas.pace_of(service, action)?;
+    const PRIVATE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    const PUBLIC: &str = "public.ecr.aws";
+
+    fn pace(quotas: &Quotas, host: &str, action: Action) -> Option<(u128, u32)> {
+        let pace = quotas.pace(&host.parse().unwrap(), action)?;
         Some((pace.interval.as_micros(), pace.burst))
     }
 
     #[test]
     fn requests_have_the_pace_of_what_they_count_as() {
         let cases = [
-            (Service::Private, Action::PutManifest, Some((100_000, 5))),
-            (Service::Private, Action::StartUpload, Some((10_000, 50))),
+            (PRIVATE, Action::PutManifest, Some((100_000, 5))),
+            (PRIVATE, Action::StartUpload, Some((10_000, 50))),
             // The end of an upload is the narrower of the two.
-            (Service::Private, Action::SendBlob, Some((10_000, 50))),
-            (Service::Private, Action::HeadBlob, Some((1_000, 500))),
-            (Service::Private, Action::HeadManifest, Some((500, 1000))),
-            (Service::Private, Action::PullManifest, Some((500, 1000))),
-            (Service::Private, Action::PullBlob, Some((333, 1500))),
-            (Service::Private, Action::ListTags, None),
-            (Service::Private, Action::FetchToken, None),
-            (Service::Public, Action::PutManifest, Some((100_000, 5))),
-            (Service::Public, Action::StartUpload, Some((100_000, 5))),
-            (Service::Public, Action::SendBlob, Some((100_000, 5))),
-            (Service::Public, Action::HeadBlob, Some((5_000, 100))),
-            (Service::Public, Action::PullBlob, None),
+            (PRIVATE, Action::SendBlob, Some((10_000, 50))),
+            (PRIVATE, Action::HeadBlob, Some((1_000, 500))),
+            (PRIVATE, Action::HeadManifest, Some((500, 1000))),
+            (PRIVATE, Action::PullManifest, Some((500, 1000))),
+            (PRIVATE, Action::PullBlob, Some((333, 1500))),
+            (PRIVATE, Action::ListTags, None),
+            (PRIVATE, Action::FetchToken, None),
+            (PUBLIC, Action::PutManifest, Some((100_000, 5))),
+            (PUBLIC, Action::StartUpload, Some((100_000, 5))),
+            (PUBLIC, Action::SendBlob, Some((100_000, 5))),
+            (PUBLIC, Action::HeadBlob, Some((5_000, 100))),
+            (PUBLIC, Action::PullBlob, None),
+            ("docker.io", Action::PutManifest, None),
         ];
-        for (service, action, expected) in cases {
+        for (host, action, expected) in cases {
             assert_eq!(
-                pace(&Quotas::default(), service, action),
+                pace(&Quotas::default(), host, action),
                 expected,
-                "{service:?} {action:?}"
+                "{host} {action:?}"
             );
         }
     }
@@ -217,18 +221,9 @@ mod tests {
             .with_text("PutImage=50")
             .and_then(|quotas| quotas.with_text("BatchGetImage=1"))
             .unwrap();
-        assert_eq!(
-            pace(&quotas, Service::Private, Action::PutManifest),
-            Some((20_000, 25))
-        );
-        assert_eq!(
-            pace(&quotas, Service::Private, Action::HeadManifest),
-            Some((1_000_000, 1))
-        );
-        assert_eq!(
-            pace(&quotas, Service::Private, Action::StartUpload),
-            Some((10_000, 50))
-        );
+        assert_eq!(pace(&quotas, PRIVATE, Action::PutManifest), Some((20_000, 25)));
+        assert_eq!(pace(&quotas, PRIVATE, Action::HeadManifest), Some((1_000_000, 1)));
+        assert_eq!(pace(&quotas, PRIVATE, Action::StartUpload), Some((10_000, 50)));
     }
 
     #[test]

@@ -131,6 +131,19 @@ impl RepositoryTemplate {
         }
     }
 
+    /// The first setting, if there is one, that only private registries have.
+    pub(crate) fn private_setting(&self) -> Option<&'static str> {
+        let settings = [
+            ("tag-mutability", self.tag_mutability().is_some()),
+            ("scan-on-push", self.scan_on_push),
+            ("encryption", self.encryption.is_some()),
+            ("lifecycle-policy", self.lifecycle_policy.is_some()),
+            ("repository-policy", self.repository_policy.is_some()),
+        ];
+        let found = settings.into_iter().find(|(_, is_set)| *is_set);
+        found.map(|(name, _)| name)
+    }
+
     pub(crate) fn exclusions(&self) -> &[String] {
         &self.tag_mutability_exclusions.0
     }

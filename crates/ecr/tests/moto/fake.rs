@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) action: String,
     /// What stands before it.
     pub(crate) service: String,
+    /// Who asks, with a signature.
+    pub(crate) authorization: String,
     pub(crate) body: Value,
 }
 
@@ -97,7 +99,7 @@ fn read(stream: &TcpStream) -> Option<Call> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-    let (mut target, mut length) = (String::new(), 0);
+    let (mut target, mut authorization, mut length) = (String::new(), String::new(), 0);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -106,6 +108,7 @@ fn read(stream: &TcpStream) -> Option<Call> {
         };
         match name.to_ascii_lowercase().as_str() {
             "x-amz-target" => target = value.to_owned(),
+            "authorization" => authorization = value.to_owned(),
             "content-length" => length = value.parse().ok()?,
             _ => {}
         }
@@ -116,6 +119,7 @@ fn read(stream: &TcpStream) -> Option<Call> {
     Some(Call {
         action: action.to_owned(),
         service: service.to_owned(),
+        authorization,
         body: serde_json::from_slice(&body).ok()?,
     })
 }

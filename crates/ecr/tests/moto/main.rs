@@ -9,14 +9,17 @@
 
 mod credentials;
 mod fake;
+mod public;
 mod questions;
 mod repositories;
+mod roles;
 mod server;
 
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::time::SystemTimeSource;
 use onlay_ecr::{Ecr, EcrOptions, Quotas, RepositoryTemplate, load_aws_configuration};
 use onlay_registry::{Credential, Extension, Secret};
 
@@ -38,9 +41,11 @@ fn with(aws: SdkConfig) -> Ecr {
 
 fn options(aws: SdkConfig) -> EcrOptions {
     EcrOptions {
-        aws,
+        aws: aws.into(),
         create_repositories: None,
         quotas: Quotas::default(),
+        roles: Default::default(),
+        public_credentials: false,
     }
 }
 
@@ -58,6 +63,7 @@ fn configuration(endpoint: &str) -> SdkConfig {
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .http_client(http)
+        .time_source(SystemTimeSource::new())
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
         .build()
