@@ -34,8 +34,8 @@ pub struct EcrOptions {
 pub struct Ecr {
     options: EcrOptions,
     aws: OnceCell<SdkConfig>,
-    endpoints: Mutex<BTreeMap<Key, Arc<OnceCell<Arc<Api>>>>>,
-    public: Mutex<BTreeMap<Option<Role>, Arc<OnceCell<Arc<Public>>>>>,
+    endpoints: Cells<Key, Arc<Api>>,
+    public: Cells<Option<Role>, Arc<Public>>,
     pushes_to_public: AtomicBool,
     repositories: Repositories,
 }
@@ -135,8 +135,10 @@ impl Ecr {
     }
 }
 
-/// The place of a value that is made once, under a lock that is not held meanwhile.
-fn cell<K: Ord, T>(cells: &Mutex<BTreeMap<K, Arc<OnceCell<T>>>>, key: K) -> Arc<OnceCell<T>> {
+/// Values that are made once each, under a lock that is not held meanwhile.
+type Cells<K, T> = Mutex<BTreeMap<K, Arc<OnceCell<T>>>>;
+
+fn cell<K: Ord, T>(cells: &Cells<K, T>, key: K) -> Arc<OnceCell<T>> {
     let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(cells.entry(key).or_default())
 }
