@@ -29,6 +29,7 @@
 //!   [`RepositoryTemplate`] says; blobs looked for a hundred at a time, and tags a thousand; [`Quotas`] kept to.
 //! - ECR Public is pulled from without credentials, and pushed to with a token of its own API, which is spoken to without
 //!   another SDK crate.
+//! - [`policies`] works out what AWS has to allow for all that, and no more.
 //! - [`load_aws_configuration`] is the one place where AWS's environment variables and files are read.
 //!
 //! The TLS library is rustls over ring, as in the rest of onlay. Data goes through `onlay-registry`; here is only ECR's
@@ -43,6 +44,7 @@ mod host;
 mod images;
 mod pace;
 mod partition;
+mod policy;
 mod presence;
 mod public;
 mod repositories;
@@ -57,6 +59,7 @@ pub use ecr::{Ecr, EcrOptions};
 pub use error::EcrError;
 pub use host::{EcrHost, is_ecr};
 pub use pace::{EcrAction, QuotaError, Quotas};
+pub use policy::{Needs, Policies, Policy, Use, policies};
 pub use role::{Role, RoleError};
 pub use source::AwsSource;
 pub use template::{RepositoryTemplate, TemplateError};
