@@ -169,7 +169,7 @@ struct Target {
 
 impl Platforms {
     /// A platform to plan with before the base is known.
-    fn guess<'a>(&'a self, build: &'a Platform) -> &'a Platform {
+    pub(crate) fn guess<'a>(&'a self, build: &'a Platform) -> &'a Platform {
         match self {
             Self::Selected(PlatformSelection::Only(platforms)) => platforms.first().unwrap_or(build),
             Self::Selected(PlatformSelection::All) => build,

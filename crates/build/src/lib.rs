@@ -18,6 +18,7 @@ mod contexts;
 mod event;
 mod files;
 mod graph;
+mod images;
 mod inputs;
 mod options;
 mod plan;
