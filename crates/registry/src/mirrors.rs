@@ -181,6 +181,23 @@ impl Mirrors {
         hosts
     }
 
+    /// The repositories that an image is read from, in the order in which they are asked; none if a file forbids it.
+    pub fn repositories(&self, reference: &Reference) -> Vec<(Registry, Repository)> {
+        let Ok(Sources {
+            sources,
+            ends_at_home,
+        }) = self.sources(reference)
+        else {
+            return Vec::new();
+        };
+        let home = || (reference.registry().clone(), reference.repository().clone());
+        sources
+            .into_iter()
+            .map(|source| (source.registry, source.repository))
+            .chain(ends_at_home.then(home))
+            .collect()
+    }
+
     /// Where an image is read from, or the file that forbids it.
     pub(crate) fn sources(&self, reference: &Reference) -> Result<Sources, String> {
         let name = format!("{}/{}", reference.registry(), reference.repository());
