@@ -1,8 +1,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    apply::Apply, build::Build, cat::Cat, copy::Copy, diff::Diff, digest::DigestCommand, history::History,
-    inspect::Inspect, ls::Ls, tags::Tags,
+    apply::Apply, build::Build, cat::Cat, copy::Copy, diff::Diff, digest::DigestCommand, doctor::Doctor,
+    history::History, inspect::Inspect, ls::Ls, tags::Tags,
 };
 
 /// Lay new layers on container images: no daemon, no root, no pull
@@ -31,4 +31,5 @@ pub(crate) enum Command {
     History(History),
     Tags(Tags),
     Digest(DigestCommand),
+    Doctor(Doctor),
 }

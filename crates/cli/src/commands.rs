@@ -6,6 +6,7 @@ pub(crate) mod cat;
 pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod digest;
+pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod ls;
@@ -29,6 +30,7 @@ pub(crate) async fn run(onlay: Onlay) -> anyhow::Result<ExitCode> {
         Command::Inspect(inspect) => inspect.run().await?,
         Command::Ls(ls) => ls.run().await?,
         Command::Tags(tags) => tags.run().await?,
+        Command::Doctor(doctor) => doctor.run().await?,
     }
     Ok(ExitCode::from(exit_code::DONE))
 }

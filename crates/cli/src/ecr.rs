@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use onlay_ecr::{
-    AwsSource, Ecr, EcrOptions, Quotas, RepositoryTemplate, Role, RoleError, is_ecr, load_aws_configuration,
+    AwsSource, Ecr, EcrOptions, Needs, Quotas, RepositoryTemplate, Role, RoleError, is_ecr,
+    load_aws_configuration,
 };
 use onlay_oci::Registry;
 
@@ -47,6 +48,15 @@ impl EcrArguments {
             roles: self.roles()?,
             public_credentials: self.ecr_public_credentials,
         }))
+    }
+
+    /// What the user wants of ECR, with nothing in it yet that is read or written.
+    pub(crate) fn needs(&self) -> Result<Needs, Usage> {
+        let mut needs = Needs::default();
+        needs.create_repositories = self.template()?;
+        needs.roles = self.roles()?;
+        needs.public_credentials = self.ecr_public_credentials;
+        Ok(needs)
     }
 
     /// What missing repositories are created with; naming a file asks for it as well.

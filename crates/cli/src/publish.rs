@@ -126,7 +126,7 @@ impl Request {
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }
 
-    fn build_options(&self) -> Result<BuildOptions, Usage> {
+    pub(crate) fn build_options(&self) -> Result<BuildOptions, Usage> {
         let mut annotations = Annotations::default();
         for (key, value) in pairs("--annotation", &self.image.annotation)? {
             annotations.add(&key, value)?;

@@ -7,6 +7,7 @@ use onlay_dockerfile::{Diagnostics, Instruction, Located, SourceFile, parse_inst
 use onlay_oci::PlatformSelection;
 use onlay_shell::Tools;
 use onlay_store::Location;
+use tempfile::TempDir;
 
 use crate::commands::build::destinations::Destinations;
 use crate::context::{OpenedContext, Places};
@@ -58,6 +59,12 @@ pub(crate) struct Apply {
 impl Apply {
     /// Reads the instructions, edits the image and publishes it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let (request, _held) = self.request().await?;
+        make_and_publish(request).await
+    }
+
+    /// What is to be done, all of it known; the second value must be kept until it is.
+    pub(crate) async fn request(self) -> anyhow::Result<(Request, Option<TempDir>)> {
         let lines = self.lines()?;
         let places = Places {
             dockerfile: None,
@@ -70,7 +77,7 @@ impl Apply {
         let committed = context.as_ref().and_then(|context| context.commit_time);
         let time = BuildTime::resolve(self.image.timestamp.as_deref(), committed)?;
         // A check-out must be there until the image is.
-        let (contexts, _held) = match context {
+        let (contexts, held) = match context {
             Some(context) => context.into_main(Contexts::none()),
             None => (Contexts::none(), None),
         };
@@ -78,7 +85,7 @@ impl Apply {
             base: self.base,
             lines,
         };
-        make_and_publish(Request {
+        let request = Request {
             recipe,
             contexts,
             platforms: Platforms::Selected(self.platform),
@@ -94,8 +101,8 @@ impl Apply {
             output: self.output,
             registry: self.registry,
             work: self.work,
-        })
-        .await
+        };
+        Ok((request, held))
     }
 
     /// All instructions; what is wrong in any of the sources is reported at once.

@@ -14,6 +14,7 @@ use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Dockerfile, SourceFile};
 use onlay_oci::{Platform, PlatformSelection};
 use onlay_shell::Tools;
+use tempfile::TempDir;
 
 use self::destinations::DestinationFlags;
 use self::lint::{Call, Lint, Method, is_json};
@@ -88,6 +89,25 @@ pub(crate) struct Build {
 impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let method = if self.check {
+            Method::Check
+        } else {
+            self.call.method
+        };
+        let json = is_json(self.output.format, self.call);
+        let (request, _held) = self.request().await?;
+        if method == Method::Build {
+            return make_and_publish(request).await;
+        }
+        let bases = request.stage_bases().await?;
+        match &request.lint {
+            Some(lint) => lint.print(method, json, &bases),
+            None => Ok(()),
+        }
+    }
+
+    /// What is to be done, all of it known; the second value must be kept until it is.
+    pub(crate) async fn request(self) -> anyhow::Result<(Request, Vec<TempDir>)> {
         self.other.check()?;
         let platform = merged(&self.platform);
         let destinations = self.destinations.resolve(&self.output, platform.as_ref())?;
@@ -101,7 +121,7 @@ impl Build {
         let ignore = context.ignore();
         let (mut contexts, checkout) = context.into_main(Contexts::none());
         // Check-outs must be there until the image is.
-        let mut held = vec![checkout];
+        let mut held = Vec::from_iter(checkout);
         let mut named_images = BTreeMap::new();
         for text in &self.build_context {
             match NamedContext::open(text, &places).await? {
@@ -111,7 +131,7 @@ impl Build {
                 (name, NamedContext::Files(context)) => {
                     let (more, checkout) = context.into_named(&name, contexts);
                     contexts = more;
-                    held.push(checkout);
+                    held.extend(checkout);
                 }
             }
         }
@@ -132,12 +152,6 @@ impl Build {
             build_platform: host_platform(),
             target_platform: target_platform(platform.as_ref()),
         };
-        let method = if self.check {
-            Method::Check
-        } else {
-            self.call.method
-        };
-        let json = is_json(self.output.format, self.call);
         let request = Request {
             recipe: Recipe::Dockerfile {
                 dockerfile,
@@ -156,14 +170,7 @@ impl Build {
             registry: self.registry,
             work: self.work,
         };
-        if method == Method::Build {
-            return make_and_publish(request).await;
-        }
-        let bases = request.stage_bases().await?;
-        match &request.lint {
-            Some(lint) => lint.print(method, json, &bases),
-            None => Ok(()),
-        }
+        Ok((request, held))
     }
 
     /// The Dockerfile: of a directory on this machine a file of this machine, else one inside the context.

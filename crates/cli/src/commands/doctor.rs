@@ -1,0 +1,123 @@
+use std::ffi::OsString;
+use std::iter;
+
+use clap::{Args, Parser, Subcommand};
+use onlay_ecr::{Needs, Policies, Use, is_ecr, policies};
+use onlay_oci::Reference;
+use onlay_registry::Mirrors;
+use onlay_store::Location;
+
+use crate::arguments::{Command, Onlay};
+use crate::failure::Usage;
+use crate::mirrors::mirrors;
+use crate::publish::Request;
+use crate::terminal::print;
+
+/// Find out what onlay needs to be able to work
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(subcommand)]
+    question: Question,
+}
+
+/// What is to be found out.
+#[derive(Debug, Subcommand)]
+enum Question {
+    // Each question's own comment is its help.
+    Iam(Iam),
+}
+
+/// Print the least that AWS has to allow for a command line
+///
+/// The policy is printed as JSON, ready for a role or a user; nothing is asked of AWS or of any registry. It is for
+/// registries of Amazon ECR that the command line names, mirrors included:
+///
+///     onlay doctor iam -- apply hashicorp/vault:1.14 'RUN mkdir /etc/vault' -t HOST/vault:1.14
+///
+/// Where roles are taken on (--ecr-assume-role), it is an object with a policy for the caller and one for each role.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct Iam {
+    /// The command with its arguments, as they will be given to onlay
+    #[arg(last = true, required = true, value_name = "COMMAND LINE")]
+    command_line: Vec<OsString>,
+}
+
+impl Doctor {
+    /// Answers the question.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.question {
+            Question::Iam(iam) => iam.run().await,
+        }
+    }
+}
+
+impl Iam {
+    async fn run(self) -> anyhow::Result<()> {
+        let needs = self.needs().await?;
+        let Policies { caller, roles } = policies(&needs);
+        let text = match roles.is_empty() {
+            true => serde_json::to_string_pretty(&caller)?,
+            false => serde_json::to_string_pretty(&Policies { caller, roles })?,
+        };
+        print(&text)
+    }
+
+    /// What the command line would do, as far as ECR is concerned.
+    async fn needs(&self) -> anyhow::Result<Needs> {
+        match self.parse()?.command {
+            Command::Apply(apply) => {
+                let (request, _held) = apply.request().await?;
+                needs(&request)
+            }
+            Command::Build(build) => {
+                let (request, _held) = build.request().await?;
+                needs(&request)
+            }
+            Command::Doctor(_) => Err(Usage("`doctor` itself needs nothing of AWS".to_owned()).into()),
+        }
+    }
+
+    /// Reads the command line as onlay itself would; the program's name may stand in front of it.
+    fn parse(&self) -> Result<Onlay, Usage> {
+        let arguments = self.command_line.iter();
+        let arguments = arguments.skip(usize::from(
+            self.command_line.first().is_some_and(|name| name == "onlay"),
+        ));
+        let name = OsString::from("onlay");
+        Onlay::try_parse_from(iter::once(&name).chain(arguments)).map_err(|error| {
+            let text = error.render().to_string();
+            Usage(text.trim_start_matches("error: ").trim_end().to_owned())
+        })
+    }
+}
+
+fn needs(request: &Request) -> anyhow::Result<Needs> {
+    let mut needs = request.registry.ecr.needs()?;
+    let mirrors = mirrors(&request.registry)?;
+    let options = request.build_options()?;
+    for image in request.recipe.images(&options, &request.contexts)? {
+        if let Location::Registry(reference) = image {
+            read(&mut needs, &mirrors, &reference);
+        }
+    }
+    for destination in &request.destinations.published {
+        if let Location::Registry(reference) = destination.location() {
+            needs.add(reference.registry(), reference.repository(), Use::Push);
+        }
+    }
+    Ok(needs)
+}
+
+/// An image is read from its mirrors, and from its own registry. A mirror of another registry in ECR may be a
+/// pull-through cache, which does the reading in the caller's name.
+fn read(needs: &mut Needs, mirrors: &Mirrors, reference: &Reference) {
+    for (registry, repository) in mirrors.repositories(reference) {
+        let what = if registry == *reference.registry() || is_ecr(reference.registry()) {
+            Use::Pull
+        } else {
+            Use::PullThrough
+        };
+        needs.add(&registry, &repository, what);
+    }
+}
