@@ -98,6 +98,11 @@ impl EcrError {
         self.code() == Some(DENIED)
     }
 
+    /// Tells whether another way to find out what was asked may do better: the right is missing, or nobody answers.
+    pub(crate) fn is_for_others(&self) -> bool {
+        self.is_denied() || matches!(self, Self::Unanswered { .. })
+    }
+
     /// Tells whether there is no such repository.
     pub fn is_repository_not_found(&self) -> bool {
         self.code() == Some("RepositoryNotFoundException")

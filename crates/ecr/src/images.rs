@@ -11,7 +11,7 @@ use crate::{EcrError, EcrHost};
 /// Source: ECR API reference, DescribeImages.
 const PAGE: i32 = 1000;
 
-/// All tags of a repository with what they name; none without the right to ask.
+/// All tags of a repository with what they name; none without the right to ask, or an answer.
 ///
 /// Archived images are among them: unless asked for, ECR keeps quiet about them, and they would be taken for missing.
 /// Unlike a HEAD of each this leaves alone when images were last pulled.
@@ -38,7 +38,7 @@ pub(crate) async fn digests(
         let answer = match api.calls.call("DescribeImages", || request.clone().send()).await {
             Ok(answer) => answer,
             Err(error) if error.is_repository_not_found() => return Ok(Some(tags)),
-            Err(error) if error.is_denied() => {
+            Err(error) if error.is_for_others() => {
                 tracing::debug!(%repository, %error, "tags are looked up one by one");
                 return Ok(None);
             }

@@ -17,7 +17,7 @@ const BATCH: usize = 100;
 /// round trips, and far below the quota of 1,000 a second.
 const PARALLEL_BATCHES: usize = 4;
 
-/// Tells which blobs a repository has, in the order they are asked for; none without the right to ask.
+/// Tells which blobs a repository has, in the order they are asked for; none without the right to ask, or an answer.
 pub(crate) async fn present(
     api: &Api,
     host: &EcrHost,
@@ -36,7 +36,7 @@ pub(crate) async fn present(
     let found = match found {
         Ok(found) => found,
         Err(error) if error.is_repository_not_found() => BTreeMap::new(),
-        Err(error) if error.is_denied() => {
+        Err(error) if error.is_for_others() => {
             tracing::debug!(%repository, %error, "blobs are looked for one by one");
             return Ok(None);
         }

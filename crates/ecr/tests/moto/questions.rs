@@ -177,6 +177,20 @@ async fn without_the_right_to_ask_others_have_to_answer() {
 }
 
 #[tokio::test]
+async fn where_nobody_answers_others_have_to() {
+    // Presence in batches saves requests; that ECR's API is down is no reason for a push to fail.
+    let fake = Fake::start(|_, _| (500, json!("<html>")));
+    let aws = crate::configuration(fake.endpoint())
+        .into_builder()
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .build();
+    let ecr = crate::with(aws);
+    let found = ecr.present(&registry(), &repository(), &[digest(0)]).await;
+    assert_eq!(found.unwrap(), None);
+    assert_eq!(ecr.digests(&registry(), &repository()).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn without_credentials_others_have_to_answer_and_it_is_found_out_once() {
     // Docker's configuration may have the password of a registry that AWS's own files say nothing of.
     let fake = Fake::start(|_, _| panic!("there is nothing to sign with"));
