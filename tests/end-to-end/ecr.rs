@@ -8,16 +8,16 @@ use onlay_testkit::{Credential, Registry, Strictness, TestBase, validate_registr
 
 use crate::onlay::{Home, VAULT};
 
-const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+pub(crate) const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// moto's server on a loopback port of its own; ends when dropped.
-struct Moto {
+pub(crate) struct Moto {
     process: Child,
     port: u16,
 }
 
 impl Moto {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -40,7 +40,16 @@ impl Moto {
         panic!("moto does not answer");
     }
 
-    fn url(&self) -> String {
+    /// All that it knows, as text.
+    pub(crate) fn data(&self) -> String {
+        let output = Command::new("curl")
+            .args(["-sS", &format!("{}/moto-api/data.json", self.url())])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
