@@ -19,7 +19,15 @@ use crate::EcrError;
 pub(crate) struct Calls {
     region: String,
     attempts: u32,
-    resting: Mutex<BTreeMap<&'static str, Instant>>,
+    resting: Mutex<BTreeMap<&'static str, Rest>>,
+}
+
+/// How long an action is not asked for, and over how long after that those who wait for it are spread: all at once
+/// would use the quota up again.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    spread: Duration,
 }
 
 /// What a failure calls for.
@@ -33,8 +41,8 @@ enum Failure {
     Final,
 }
 
-/// How often a throttled action is tried. With the pauses below that is about a minute on average, in which the
-/// smallest of ECR's quotas (ten a second) has been refilled six hundred times.
+/// How often a throttled action is tried. With the pauses below that is most of a minute on average, in which the
+/// smallest of ECR's quotas (ten a second) is there for hundreds more.
 const THROTTLED_ATTEMPTS: u32 = 10;
 
 /// The longest pause.
@@ -79,8 +87,9 @@ impl Calls {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            while let Some(until) = self.resting_until(action) {
-                tokio::time::sleep_until(until).await;
+            while let Some(rest) = self.rest_of(action) {
+                let moment = rest.until + rest.spread.mul_f64(fastrand::f64());
+                tokio::time::sleep_until(moment).await;
             }
             let error = match send().await {
                 Ok(answer) => return Ok(answer),
@@ -98,16 +107,22 @@ impl Calls {
         tracing::debug!(action, region = self.region, ?pause, "throttled");
         let until = Instant::now() + pause;
         let mut resting = self.resting();
-        let before = resting.entry(action).or_insert(until);
-        *before = until.max(*before);
+        let rest = resting.entry(action).or_insert(Rest { until, spread: pause });
+        rest.until = until.max(rest.until);
+        rest.spread = pause.max(rest.spread);
     }
 
-    fn resting_until(&self, action: &'static str) -> Option<Instant> {
-        let until = self.resting().get(action).copied();
-        until.filter(|until| *until > Instant::now())
+    fn rest_of(&self, action: &'static str) -> Option<Rest> {
+        let mut resting = self.resting();
+        let rest = resting.get(action).copied()?;
+        if Instant::now() < rest.until {
+            return Some(rest);
+        }
+        resting.remove(action);
+        None
     }
 
-    fn resting(&self) -> MutexGuard<'_, BTreeMap<&'static str, Instant>> {
+    fn resting(&self) -> MutexGuard<'_, BTreeMap<&'static str, Rest>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 use std::error::Error;
 
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 /// Why ECR's API did not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,16 @@ pub enum EcrError {
         region: String,
         /// What happened.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// It answered, but not with anything that AWS's services say.
+    #[error("{action} in `{region}`: status {status}, with no reason")]
+    Status {
+        /// The action of ECR's API.
+        action: &'static str,
+        /// The region that was asked.
+        region: String,
+        /// The status of HTTP.
+        status: u16,
     },
     /// It does not take the digest of a blob for one.
     #[error("BatchCheckLayerAvailability in `{region}`: `{digest}`: {message}")]
@@ -100,7 +111,7 @@ impl EcrError {
 
     /// Tells whether another way to find out what was asked may do better: the right is missing, or nobody answers.
     pub(crate) fn is_for_others(&self) -> bool {
-        self.is_denied() || matches!(self, Self::Unanswered { .. })
+        self.is_denied() || matches!(self, Self::Unanswered { .. } | Self::Status { .. })
     }
 
     /// Tells whether there is no such repository.
@@ -115,6 +126,7 @@ impl EcrError {
             Self::Incomplete { source, .. } => source.code(),
             Self::Right { .. } => Some(DENIED),
             Self::Unanswered { .. }
+            | Self::Status { .. }
             | Self::Layer { .. }
             | Self::Name { .. }
             | Self::Alias { .. }
@@ -141,21 +153,27 @@ impl EcrError {
         }
     }
 
-    pub(crate) fn new<E, R>(action: &'static str, region: &str, error: SdkError<E, R>) -> Self
+    pub(crate) fn new<E>(action: &'static str, region: &str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
         let region = region.to_owned();
-        match error.code() {
-            Some(code) => Self::Refused {
+        let status = error.raw_response().map(|response| response.status());
+        let status = status.filter(|status| !status.is_success());
+        match (error.code(), status) {
+            (Some(code), _) => Self::Refused {
                 action,
                 region,
                 code: code.to_owned(),
                 message: error.message().unwrap_or_default().to_owned(),
             },
+            (None, Some(status)) => Self::Status {
+                action,
+                region,
+                status: status.as_u16(),
+            },
             // Its own text only says which stage failed; what lies below says why.
-            None => Self::Unanswered {
+            (None, None) => Self::Unanswered {
                 action,
                 region,
                 source: error.into_source().unwrap_or_else(Into::into),

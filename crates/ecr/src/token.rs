@@ -66,7 +66,10 @@ impl TokenCache {
             Some(token) if now < token.good_until => {
                 match fetch().await.and_then(|answer| self.token(answer, now)) {
                     Ok(fresh) => *token = fresh,
-                    Err(_) => token.renew_at = now + MIN_USE,
+                    Err(error) => {
+                        tracing::debug!(region = self.region, %error, "the old token serves on");
+                        token.renew_at = now + MIN_USE;
+                    }
                 }
                 Ok(token.credential.clone())
             }

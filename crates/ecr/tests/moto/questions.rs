@@ -1,7 +1,9 @@
 //! What repositories have: blobs in batches, tags in pages.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use onlay_ecr::{Ecr, EcrOptions};
 use onlay_oci::{Digest, Registry, Repository};
 use onlay_registry::{Extension, Presence};
 use serde_json::{Value, json};
@@ -191,6 +193,24 @@ async fn where_nobody_answers_others_have_to() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_awss_is_told_by_its_status() {
+    let fake = Fake::start(|_, _| (500, json!("<html>")));
+    let aws = crate::configuration(fake.endpoint())
+        .into_builder()
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .build();
+    let ecr = Ecr::new(EcrOptions {
+        create_repositories: Some(Default::default()),
+        ..crate::options(aws)
+    });
+    let failed = ecr.ensure_repository(&registry(), &repository()).await;
+    assert_eq!(
+        failed.unwrap_err().to_string(),
+        "CreateRepository in `eu-west-1`: status 500, with no reason"
+    );
+}
+
+#[tokio::test]
 async fn without_credentials_others_have_to_answer_and_it_is_found_out_once() {
     // Docker's configuration may have the password of a registry that AWS's own files say nothing of.
     let fake = Fake::start(|_, _| panic!("there is nothing to sign with"));
@@ -280,6 +300,48 @@ async fn what_is_throttled_waits_and_the_rest_goes_on() {
     assert!(quick < slow);
     assert_eq!(fake.calls("DescribeImages").len(), 5);
     assert_eq!(fake.calls("BatchCheckLayerAvailability").len(), 20);
+}
+
+/// A bucket of ten that is filled with ten a second, as ECR's smallest quota is.
+struct Quota {
+    since: Instant,
+    used: f64,
+}
+
+impl Quota {
+    fn take(&mut self) -> bool {
+        let filled = self.since.elapsed().as_secs_f64() * 10.0;
+        self.used = (self.used - filled).max(0.0);
+        self.since = Instant::now();
+        let has_room = self.used + 1.0 <= 10.0;
+        self.used += if has_room { 1.0 } else { 0.0 };
+        has_room
+    }
+}
+
+#[tokio::test]
+async fn many_who_are_throttled_together_all_get_their_answer() {
+    let quota = Mutex::new(Quota {
+        since: Instant::now(),
+        used: 0.0,
+    });
+    let fake = Fake::start(move |_, _| match quota.lock().unwrap().take() {
+        true => (200, json!({"imageDetails": []})),
+        false => throttled(),
+    });
+    let ecr = Arc::new(ecr(fake.endpoint(), false));
+    let tasks: Vec<_> = (0..40)
+        .map(|number| {
+            let ecr = Arc::clone(&ecr);
+            let repository: Repository = format!("team/{number}").parse().unwrap();
+            tokio::spawn(async move { ecr.digests(&registry(), &repository).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap(), Some(Default::default()));
+    }
+    let asked = fake.calls("DescribeImages").len();
+    assert!((41..200).contains(&asked), "{asked}");
 }
 
 #[tokio::test]
