@@ -1,5 +1,7 @@
 //! What the user wants of Amazon ECR, as arguments and files.
 
+use std::io::{Read, Write};
+
 use onlay_testkit::{Credential, Registry, TestBase};
 
 use crate::ecr::{HOST, Moto};
@@ -65,4 +67,55 @@ fn what_is_wrong_is_known_before_any_request() {
         assert_eq!(run.code, Some(2), "{}", run.stderr);
         assert!(run.stderr.contains(expected), "{}", run.stderr);
     }
+}
+
+#[test]
+fn a_missing_right_is_named_and_where_to_find_the_others() {
+    // An API that denies everything; the registry of the test wants no token.
+    let home = Home::new()
+        .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with_variable("AWS_SECRET_ACCESS_KEY", "secret-of-aws")
+        .with_variable("AWS_ENDPOINT_URL_ECR", &denying());
+    let registry = Registry::start();
+    let base = home.test_base(&TestBase::FULL);
+    let destination = format!("{HOST}/team/vault:1.14");
+    let endpoint = format!("{HOST}=http://{}/", registry.host());
+    let run = home.run(&[
+        "apply",
+        &base,
+        "ENV A=1",
+        "-t",
+        &destination,
+        "--registry-endpoint",
+        &endpoint,
+        "--ecr-create-repository",
+    ]);
+    assert_eq!(run.code, Some(1));
+    for expected in [
+        "caused by: `ecr:CreateRepository` on `arn:aws:ecr:eu-west-1:123456789012:repository/team/vault` is not allowed: ",
+        "hint: `onlay doctor iam -- COMMAND LINE` prints all that AWS has to allow for it",
+    ] {
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
+}
+
+/// An address where every request is denied, as AWS's JSON services do it.
+fn denying() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 16 * 1024];
+            // A request of a few hundred bytes comes in one piece, or is of no interest.
+            let _ = stream.read(&mut request);
+            let body = r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/x is not authorized to perform: ecr:CreateRepository on resource: x"}"#;
+            let _ = write!(
+                stream,
+                "HTTP/1.1 400 x\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    address
 }

@@ -109,6 +109,17 @@ fn registry_error(error: &anyhow::Error) -> Option<&RegistryError> {
     })
 }
 
+/// Tells whether a right is missing in AWS, by its API or by the words of ECR's registries.
+fn is_denied_by_aws(error: &RegistryError) -> bool {
+    match error {
+        RegistryError::Extension { source, .. } => {
+            source.downcast_ref().is_some_and(onlay_ecr::EcrError::is_denied)
+        }
+        RegistryError::Status { words, .. } => words.contains("is not authorized to perform: ecr"),
+        _ => false,
+    }
+}
+
 fn hint(error: &anyhow::Error) -> Option<String> {
     match error.downcast_ref::<BuildError>() {
         Some(BuildError::Recipe(RecipeError::Target {
@@ -133,6 +144,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 fn registry_hint(error: &RegistryError) -> Option<String> {
+    if is_denied_by_aws(error) {
+        return Some("`onlay doctor iam -- COMMAND LINE` prints all that AWS has to allow for it".to_owned());
+    }
     if error.is_unauthorized() {
         return Some("check the credentials for this registry, in docker's config.json".to_owned());
     }
