@@ -105,6 +105,31 @@ fn the_policy_of_a_build_with_a_cache_for_docker_hub_and_a_role() {
 }
 
 #[test]
+fn the_policies_of_looks() {
+    let image = format!("{HOST}/team/vault:1.14");
+    let other = format!("{HOST}/team/other");
+    let token = allow(&["ecr:GetAuthorizationToken"], "*");
+    let pull = allow(&PULL, &arn("team/vault"));
+    let both = json!({"Effect": "Allow", "Action": PULL, "Resource": [arn("team/other"), arn("team/vault")]});
+    let cases: [(&[&str], &Value); 7] = [
+        (&["cat", &image, "/etc/passwd"], &pull),
+        (&["diff", &image, &other], &both),
+        (&["digest", &image], &pull),
+        (&["history", &image], &pull),
+        (&["inspect", &image], &pull),
+        (&["ls", &image], &pull),
+        (&["tags", &other], &allow(&["ecr:ListImages"], &arn("team/other"))),
+    ];
+    for (arguments, expected) in cases {
+        assert_eq!(
+            policy(&Home::new(), arguments)["Statement"],
+            json!([token, expected]),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
 fn a_command_line_that_is_wrong_is_refused_as_it_would_be() {
     let home = Home::new();
     let cases: [(&[&str], &str); 4] = [

@@ -29,6 +29,8 @@ pub enum Use {
     Pull,
     /// It is read in place of another registry, whose images ECR may first have to import.
     PullThrough,
+    /// Its tags are listed.
+    ListTags,
     /// Blobs are mounted from it.
     MountFrom,
     /// Images are written.
@@ -169,6 +171,7 @@ impl Use {
                 "ecr:CreateRepository",
                 "ecr:GetDownloadUrlForLayer",
             ],
+            Self::ListTags => &["ecr:ListImages"],
             Self::MountFrom => &["ecr:GetDownloadUrlForLayer"],
             // That an image is there already is seen by BatchGetImage, that a blob is by the first.
             Self::Push => &[
@@ -347,6 +350,7 @@ mod tests {
             (HOST, "team/a", Use::Push),
             (HOST, "team/b", Use::Push),
             (HOST, "team/c", Use::MountFrom),
+            (HOST, "team/d", Use::ListTags),
             (CHINA, "base", Use::Pull),
         ]);
         let push = [
@@ -372,6 +376,9 @@ mod tests {
             ]},
             {"Effect": "Allow", "Action": ["ecr:GetDownloadUrlForLayer"], "Resource": [
                 "arn:aws:ecr:eu-west-1:123456789012:repository/team/c",
+            ]},
+            {"Effect": "Allow", "Action": ["ecr:ListImages"], "Resource": [
+                "arn:aws:ecr:eu-west-1:123456789012:repository/team/d",
             ]},
         ]});
         assert_eq!(caller(&needs), expected);

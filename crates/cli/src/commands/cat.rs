@@ -20,7 +20,7 @@ use crate::terminal::{DataOut, print_bytes};
 pub(crate) struct Cat {
     /// HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
     /// docker-archive:FILE
-    image: Location,
+    pub(super) image: Location,
 
     /// The file, as a process in the image would name it
     path: OsString,
@@ -30,7 +30,7 @@ pub(crate) struct Cat {
     platform: Option<Platform>,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl Cat {

@@ -20,10 +20,10 @@ use crate::terminal::print;
 pub(crate) struct Diff {
     /// HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
     /// docker-archive:FILE
-    first: Location,
+    pub(super) first: Location,
 
     /// The image to compare it with
-    second: Location,
+    pub(super) second: Location,
 
     /// The platform whose images are meant [default: of an index that of this machine]
     #[arg(long)]
@@ -38,7 +38,7 @@ pub(crate) struct Diff {
     exit_code: bool,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl Diff {

@@ -16,14 +16,14 @@ use crate::terminal::print;
 #[derive(Debug, Args)]
 pub(crate) struct DigestCommand {
     /// HOST/REPOSITORY[:TAG], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or docker-archive:FILE
-    image: Location,
+    pub(super) image: Location,
 
     /// The platforms whose images are meant, one line each: `all`, or a list such as linux/amd64,linux/arm64
     #[arg(long, value_name = "LIST|all")]
     platform: Option<PlatformSelection>,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl DigestCommand {

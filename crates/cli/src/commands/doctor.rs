@@ -3,12 +3,12 @@ use std::iter;
 
 use clap::{Args, Parser, Subcommand};
 use onlay_ecr::{Needs, Policies, Use, is_ecr, policies};
-use onlay_oci::Reference;
 use onlay_registry::Mirrors;
 use onlay_store::Location;
 
 use crate::arguments::{Command, Onlay};
 use crate::failure::Usage;
+use crate::look::LookOptions;
 use crate::mirrors::mirrors;
 use crate::publish::Request;
 use crate::terminal::print;
@@ -68,11 +68,21 @@ impl Iam {
         match self.parse()?.command {
             Command::Apply(apply) => {
                 let (request, _held) = apply.request().await?;
-                needs(&request)
+                of_request(&request)
             }
             Command::Build(build) => {
                 let (request, _held) = build.request().await?;
-                needs(&request)
+                of_request(&request)
+            }
+            Command::Cat(cat) => of_look(&cat.look, &[&cat.image], Use::Pull),
+            Command::Diff(diff) => of_look(&diff.look, &[&diff.first, &diff.second], Use::Pull),
+            Command::Digest(digest) => of_look(&digest.look, &[&digest.image], Use::Pull),
+            Command::History(history) => of_look(&history.look, &[&history.image], Use::Pull),
+            Command::Inspect(inspect) => of_look(&inspect.look, &[&inspect.image], Use::Pull),
+            Command::Ls(ls) => of_look(&ls.look, &[&ls.image], Use::Pull),
+            Command::Tags(tags) => {
+                let repository = Location::Registry(tags.repository);
+                of_look(&tags.look, &[&repository], Use::ListTags)
             }
             Command::Doctor(_) => Err(Usage("`doctor` itself needs nothing of AWS".to_owned()).into()),
         }
@@ -92,14 +102,13 @@ impl Iam {
     }
 }
 
-fn needs(request: &Request) -> anyhow::Result<Needs> {
+/// What making an image and publishing it needs.
+fn of_request(request: &Request) -> anyhow::Result<Needs> {
     let mut needs = request.registry.ecr.needs()?;
     let mirrors = mirrors(&request.registry)?;
     let options = request.build_options()?;
     for image in request.recipe.images(&options, &request.contexts)? {
-        if let Location::Registry(reference) = image {
-            read(&mut needs, &mirrors, &reference);
-        }
+        read(&mut needs, &mirrors, &image, Use::Pull);
     }
     for destination in &request.destinations.published {
         if let Location::Registry(reference) = destination.location() {
@@ -109,14 +118,27 @@ fn needs(request: &Request) -> anyhow::Result<Needs> {
     Ok(needs)
 }
 
+/// What a look at images needs.
+fn of_look(look: &LookOptions, images: &[&Location], what: Use) -> anyhow::Result<Needs> {
+    let mut needs = look.registry.ecr.needs()?;
+    let mirrors = mirrors(&look.registry)?;
+    for image in images {
+        read(&mut needs, &mirrors, image, what);
+    }
+    Ok(needs)
+}
+
 /// An image is read from its mirrors, and from its own registry. A mirror of another registry in ECR may be a
 /// pull-through cache, which does the reading in the caller's name.
-fn read(needs: &mut Needs, mirrors: &Mirrors, reference: &Reference) {
+fn read(needs: &mut Needs, mirrors: &Mirrors, image: &Location, what: Use) {
+    let Location::Registry(reference) = image else {
+        return;
+    };
     for (registry, repository) in mirrors.repositories(reference) {
-        let what = if registry == *reference.registry() || is_ecr(reference.registry()) {
-            Use::Pull
-        } else {
-            Use::PullThrough
+        let is_own = registry == *reference.registry() || is_ecr(reference.registry());
+        let what = match what {
+            Use::Pull if !is_own => Use::PullThrough,
+            what => what,
         };
         needs.add(&registry, &repository, what);
     }

@@ -14,7 +14,7 @@ use crate::terminal::print;
 pub(crate) struct History {
     /// HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
     /// docker-archive:FILE
-    image: Location,
+    pub(super) image: Location,
 
     /// The platform whose image is meant [default: of an index that of this machine]
     #[arg(long)]
@@ -25,7 +25,7 @@ pub(crate) struct History {
     no_trunc: bool,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 /// How much of an entry is shown, in characters.

@@ -15,7 +15,7 @@ use crate::terminal::{print, print_bytes};
 pub(crate) struct Inspect {
     /// HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
     /// docker-archive:FILE
-    image: Location,
+    pub(super) image: Location,
 
     /// The platforms whose images are shown: `all`, or a list such as linux/amd64,linux/arm64
     #[arg(long, value_name = "LIST|all")]
@@ -30,7 +30,7 @@ pub(crate) struct Inspect {
     config: bool,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl Inspect {

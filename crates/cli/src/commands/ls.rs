@@ -19,7 +19,7 @@ use crate::terminal::print;
 pub(crate) struct Ls {
     /// HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
     /// docker-archive:FILE
-    image: Location,
+    pub(super) image: Location,
 
     /// What to list, as a process in the image would name it
     #[arg(default_value = "/")]
@@ -38,7 +38,7 @@ pub(crate) struct Ls {
     platform: Option<Platform>,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl Ls {

@@ -12,10 +12,10 @@ use crate::terminal::print;
 #[derive(Debug, Args)]
 pub(crate) struct Tags {
     /// The repository: HOST/REPOSITORY, or a name on Docker Hub
-    repository: Reference,
+    pub(super) repository: Reference,
 
     #[command(flatten)]
-    look: LookOptions,
+    pub(super) look: LookOptions,
 }
 
 impl Tags {
