@@ -29,12 +29,13 @@ enum Question {
 
 /// Print the least that AWS has to allow for a command line
 ///
-/// The policy is printed as JSON, ready for a role or a user; nothing is asked of AWS or of any registry. It is for
-/// registries of Amazon ECR that the command line names, mirrors included:
+/// The policy is printed as JSON, ready for a role or a user; nothing is asked of AWS or of any
+/// registry. It is for the registries of Amazon ECR that the command line names, mirrors included:
 ///
 ///     onlay doctor iam -- apply hashicorp/vault:1.14 'RUN mkdir /etc/vault' -t HOST/vault:1.14
 ///
-/// Where roles are taken on (--ecr-assume-role), it is an object with a policy for the caller and one for each role.
+/// Where roles are taken on (--ecr-assume-role), it is an object with a policy for the caller and
+/// one for each role.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct Iam {
