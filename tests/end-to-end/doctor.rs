@@ -130,6 +130,17 @@ fn the_policies_of_looks() {
 }
 
 #[test]
+fn the_policy_of_a_copy_within_ecr() {
+    let (from, to) = (format!("{HOST}/team/vault:1.14"), format!("{HOST}/team/other"));
+    let expected = json!([
+        allow(&["ecr:GetAuthorizationToken"], "*"),
+        allow(&PUSH, &arn("team/other")),
+        allow(&PULL, &arn("team/vault")),
+    ]);
+    assert_eq!(policy(&Home::new(), &["copy", &from, &to])["Statement"], expected);
+}
+
+#[test]
 fn a_command_line_that_is_wrong_is_refused_as_it_would_be() {
     let home = Home::new();
     let cases: [(&[&str], &str); 4] = [

@@ -27,7 +27,7 @@ use crate::session;
 pub(crate) struct Copy {
     /// What to copy
     #[arg(value_name = "SRC")]
-    source: Location,
+    pub(super) source: Location,
 
     /// Where to
     #[arg(value_name = "DEST")]
@@ -52,7 +52,7 @@ pub(crate) struct Copy {
     format: OutputFormat,
 
     #[command(flatten)]
-    registry: RegistryOptions,
+    pub(super) registry: RegistryOptions,
     #[command(flatten)]
     show: ShowOptions,
 }
@@ -69,10 +69,7 @@ enum RefusedChoice {
 impl Copy {
     /// Copies, and prints what is at the destination now.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let place = destination(&self.destination).map_err(|error| {
-            let name = &self.destination;
-            Usage(format!("destination `{name}`: {error}"))
-        })?;
+        let place = self.place()?;
         let progress = Progress::new(&self.show)?;
         let result = self.copy(&place, &progress).await;
         // Errors are printed where it was.
@@ -83,6 +80,12 @@ impl Copy {
             OutputFormat::Text => output::print_published(&published),
             OutputFormat::Json => output::print_copied(&published, &copied),
         }
+    }
+
+    /// Where it is copied to.
+    pub(super) fn place(&self) -> Result<Destination, Usage> {
+        let name = &self.destination;
+        destination(name).map_err(|error| Usage(format!("destination `{name}`: {error}")))
     }
 
     async fn copy(&self, place: &Destination, progress: &Progress) -> anyhow::Result<Copied> {

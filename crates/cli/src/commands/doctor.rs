@@ -4,9 +4,10 @@ use std::iter;
 use clap::{Args, Parser, Subcommand};
 use onlay_ecr::{Needs, Policies, Use, is_ecr, policies};
 use onlay_registry::Mirrors;
-use onlay_store::Location;
+use onlay_store::{Destination, Location};
 
 use crate::arguments::{Command, Onlay};
+use crate::commands::copy::Copy;
 use crate::failure::Usage;
 use crate::look::LookOptions;
 use crate::mirrors::mirrors;
@@ -76,6 +77,7 @@ impl Iam {
                 of_request(&request)
             }
             Command::Cat(cat) => of_look(&cat.look, &[&cat.image], Use::Pull),
+            Command::Copy(copy) => of_copy(&copy),
             Command::Diff(diff) => of_look(&diff.look, &[&diff.first, &diff.second], Use::Pull),
             Command::Digest(digest) => of_look(&digest.look, &[&digest.image], Use::Pull),
             Command::History(history) => of_look(&history.look, &[&history.image], Use::Pull),
@@ -112,10 +114,16 @@ fn of_request(request: &Request) -> anyhow::Result<Needs> {
         read(&mut needs, &mirrors, &image, Use::Pull);
     }
     for destination in &request.destinations.published {
-        if let Location::Registry(reference) = destination.location() {
-            needs.add(reference.registry(), reference.repository(), Use::Push);
-        }
+        write(&mut needs, destination);
     }
+    Ok(needs)
+}
+
+fn of_copy(copy: &Copy) -> anyhow::Result<Needs> {
+    let mut needs = copy.registry.ecr.needs()?;
+    let mirrors = mirrors(&copy.registry)?;
+    read(&mut needs, &mirrors, &copy.source, Use::Pull);
+    write(&mut needs, &copy.place()?);
     Ok(needs)
 }
 
@@ -142,5 +150,11 @@ fn read(needs: &mut Needs, mirrors: &Mirrors, image: &Location, what: Use) {
             what => what,
         };
         needs.add(&registry, &repository, what);
+    }
+}
+
+fn write(needs: &mut Needs, destination: &Destination) {
+    if let Location::Registry(reference) = destination.location() {
+        needs.add(reference.registry(), reference.repository(), Use::Push);
     }
 }
