@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use onlay_http::{Connections, Origin, is_forbidden};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
+use crate::credential::{bare, basic};
 use crate::fault::{Fault, Stop};
-use crate::origin::{Origin, bare, basic, is_forbidden};
 use crate::place::{place, redacted};
 use crate::{FetchError, FetchOptions};
 
@@ -22,7 +23,7 @@ pub(crate) struct Answer {
 
 /// Asks for `url` with some headers and follows redirects.
 pub(crate) async fn ask(
-    client: &reqwest::Client,
+    connections: &Connections,
     options: &FetchOptions,
     url: &Url,
     headers: &HeaderMap,
@@ -36,7 +37,7 @@ pub(crate) async fn ask(
         let at_home = || credential.clone().filter(|_| Origin::of(&next) == home);
         let authorization = basic(&next).or_else(at_home);
         let url = bare(&next);
-        let request = client.get(url.clone()).headers(headers.clone());
+        let request = connections.to(&url).get(url.clone()).headers(headers.clone());
         let request = request.headers(own_headers(authorization));
         // Connecting has a limit of its own.
         let patience = options.connect_timeout + options.idle_timeout;

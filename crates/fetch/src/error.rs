@@ -1,6 +1,7 @@
 use std::io;
 use std::time::Duration;
 
+use onlay_http::ClientError;
 use onlay_oci::Digest;
 use reqwest::StatusCode;
 
@@ -148,18 +149,9 @@ pub enum FetchError {
         /// What happened.
         source: io::Error,
     },
-    /// TLS could not be set up.
-    #[error("TLS could not be set up")]
-    Tls {
-        /// What happened.
-        source: rustls::Error,
-    },
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up")]
-    Client {
-        /// What happened.
-        source: reqwest::Error,
-    },
+    /// Connections cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 impl FetchError {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use onlay_http::{MAX_RETRY_AFTER, is_final, retry_after};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
 use crate::FetchError;
-use crate::origin::is_hopeless;
 use crate::partial::Partial;
 use crate::place::place;
-use crate::retry::{MAX_RETRY_AFTER, is_retryable, retry_after};
+use crate::retry::is_retryable;
 
 /// Why an attempt ended without the file.
 pub(crate) enum Stop {
@@ -29,7 +29,7 @@ impl Stop {
     /// What a failed connection means.
     pub(crate) fn connection(url: &Url, source: reqwest::Error) -> Self {
         let (place, source) = (place(url), source.without_url());
-        if is_hopeless(&source) {
+        if is_final(&source) {
             let attempts = 1;
             return Self::Error(FetchError::Transport {
                 place,

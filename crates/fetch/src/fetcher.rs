@@ -1,11 +1,12 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onlay_http::{Authorities, ConnectionOptions, Connections, HostOptions, ProxyOptions};
 use onlay_oci::Digest;
 use url::Url;
 
-use crate::origin::GuardedResolver;
 use crate::place::{place, redacted};
 use crate::transfer::Transfer;
 use crate::{Download, FetchError};
@@ -13,6 +14,12 @@ use crate::{Download, FetchError};
 /// How downloads are made.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
+    /// Proxies. Nothing is taken from the environment.
+    pub proxies: ProxyOptions,
+    /// Authorities that are trusted for every host, beside the public ones.
+    pub authorities: Authorities,
+    /// Hosts that are spoken to in their own way, by host, and port where it is not the usual one.
+    pub hosts: BTreeMap<String, HostOptions>,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a server may send nothing before the transfer counts as cut. The whole may take as long as it likes.
@@ -30,6 +37,9 @@ pub struct FetchOptions {
 impl Default for FetchOptions {
     fn default() -> Self {
         Self {
+            proxies: ProxyOptions::default(),
+            authorities: Authorities::default(),
+            hosts: BTreeMap::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             attempts: 6,
@@ -43,7 +53,7 @@ impl Default for FetchOptions {
 /// Gets files from `http` and `https` URLs. Cloning gives another handle to the same connections.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    connections: Connections,
     options: Arc<FetchOptions>,
 }
 
@@ -51,19 +61,17 @@ impl Fetcher {
     /// Sets up connections; nothing is sent yet.
     ///
     /// # Errors
-    /// The TLS library or the HTTP client could not be set up.
+    /// A certificate does not fit its key, or a library could not be set up.
     pub fn new(options: FetchOptions) -> Result<Self, FetchError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_configuration()?)
-            .user_agent(&options.user_agent)
-            .connect_timeout(options.connect_timeout)
-            // Redirects are followed here, where they can be refused and credentials kept back.
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(GuardedResolver)
-            .build()
-            .map_err(|source| FetchError::Client { source })?;
+        let connections = Connections::new(&ConnectionOptions {
+            proxies: options.proxies.clone(),
+            authorities: options.authorities.clone(),
+            hosts: options.hosts.clone(),
+            connect_timeout: options.connect_timeout,
+            user_agent: options.user_agent.clone(),
+        })?;
         let options = Arc::new(options);
-        Ok(Self { client, options })
+        Ok(Self { connections, options })
     }
 
     /// Downloads what `url` names, and compares it with the digest that is expected, if one is.
@@ -85,24 +93,8 @@ impl Fetcher {
                 place: place(&parsed),
             });
         }
-        Transfer::new(&self.client, &self.options, &parsed, expected)
+        Transfer::new(&self.connections, &self.options, &parsed, expected)
             .run()
             .await
     }
-}
-
-/// rustls with ring: one TLS implementation for all of onlay, and the roots embedded, so that it works where no
-/// certificates are installed.
-fn tls_configuration() -> Result<rustls::ClientConfig, FetchError> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut configuration = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| FetchError::Tls { source })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(configuration)
 }

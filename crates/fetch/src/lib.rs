@@ -12,12 +12,12 @@
 //! It deliberately does not unpack anything, keep anything between runs or know of registries and git.
 
 mod ask;
+mod credential;
 mod download;
 mod error;
 mod fault;
 mod fetcher;
 mod name;
-mod origin;
 mod partial;
 mod place;
 mod retry;

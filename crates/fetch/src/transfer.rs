@@ -1,5 +1,6 @@
 //! One file, over as many connections as it takes.
 
+use onlay_http::{Connections, pause};
 use onlay_oci::Digest;
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -9,7 +10,6 @@ use crate::fault::{Fault, Stop, refusal};
 use crate::name::file_name;
 use crate::partial::Partial;
 use crate::place::place;
-use crate::retry::pause;
 use crate::sink::SinkError;
 use crate::{Download, FetchError, FetchOptions};
 
@@ -19,7 +19,7 @@ const GETTING_AHEAD: u64 = 1024 * 1024;
 
 /// A download under way.
 pub(crate) struct Transfer<'a> {
-    client: &'a reqwest::Client,
+    connections: &'a Connections,
     options: &'a FetchOptions,
     url: &'a Url,
     expected: Option<&'a Digest>,
@@ -31,13 +31,13 @@ pub(crate) struct Transfer<'a> {
 
 impl<'a> Transfer<'a> {
     pub(crate) fn new(
-        client: &'a reqwest::Client,
+        connections: &'a Connections,
         options: &'a FetchOptions,
         url: &'a Url,
         expected: Option<&'a Digest>,
     ) -> Self {
         Self {
-            client,
+            connections,
             options,
             url,
             expected,
@@ -71,7 +71,13 @@ impl<'a> Transfer<'a> {
     async fn attempt(&mut self) -> Result<Partial, Stop> {
         let partial = self.partial.take();
         let rest = partial.as_ref().and_then(Partial::rest);
-        let asked = ask(self.client, self.options, self.url, &rest.unwrap_or_default()).await;
+        let asked = ask(
+            self.connections,
+            self.options,
+            self.url,
+            &rest.unwrap_or_default(),
+        )
+        .await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(stop) => {

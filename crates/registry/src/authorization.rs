@@ -1,11 +1,11 @@
 //! Who a request comes from: credentials and tokens, as the registry's challenges ask for them.
 
+use onlay_http::is_forbidden;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
-use crate::origin::is_forbidden;
 use crate::transport::{Body, Request, Transport, place, plain, read_answer, status_error};
 use crate::{Action, Credential, RegistryError, Secret};
 

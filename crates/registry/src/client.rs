@@ -3,14 +3,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use onlay_http::{ConnectionOptions, Connections};
 use onlay_oci::{Reference, Registry, Repository};
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::auth::AuthState;
-use crate::connections::Connections;
+use crate::endpoint::default_endpoint;
 use crate::limiter::Limiters;
-use crate::origin::default_endpoint;
 use crate::pull_limit::PullLimits;
 use crate::{
     Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Profile, ProxyOptions,
@@ -68,6 +68,9 @@ impl Default for ClientOptions {
     }
 }
 
+/// What registries are told is asking.
+const USER_AGENT: &str = concat!("onlay/", env!("CARGO_PKG_VERSION"));
+
 /// Registries, and what is shared between all who speak to them. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -102,7 +105,13 @@ impl Client {
     /// # Errors
     /// A certificate does not fit its key, or a library could not be set up.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
-        let connections = Connections::new(&options)?;
+        let connections = Connections::new(&ConnectionOptions {
+            proxies: options.proxies.clone(),
+            authorities: options.authorities.clone(),
+            hosts: options.mirrors.hosts(&options.hosts),
+            connect_timeout: options.connect_timeout,
+            user_agent: USER_AGENT.to_owned(),
+        })?;
         let registries = Lock::default();
         let shared = Shared {
             connections,

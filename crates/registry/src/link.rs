@@ -1,10 +1,10 @@
 //! `Link`: where the next page of a list is.
 
+use onlay_http::Origin;
 use reqwest::header::{HeaderMap, LINK};
 use url::Url;
 
 use crate::RegistryError;
-use crate::origin::Origin;
 use crate::transport::place;
 
 /// The next page, if there is one. The address is the registry's to make and is taken as it is, but never to another

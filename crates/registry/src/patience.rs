@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use onlay_http::Origin;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::answer::{Answer, Verdict};
-use crate::origin::Origin;
 use crate::retry::{MAX_RETRY_AFTER, MIRROR_MAX_RETRY_AFTER, pause};
 use crate::transport::{Fault, Request, Transport, place};
 use crate::{Action, Pace, PullLimit, RegistryError};

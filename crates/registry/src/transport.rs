@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use onlay_http::{Origin, is_final, is_forbidden};
 use onlay_oci::{Registry, Repository};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
@@ -13,10 +14,9 @@ use url::Url;
 use crate::answer::{Answer, Verdict};
 use crate::authorization::{Refusal, Renewal};
 use crate::error::words;
-use crate::origin::{Origin, is_forbidden};
 use crate::outgoing::{Outgoing, Watch};
 use crate::retry::{ATTEMPTS, MIRROR_ATTEMPTS};
-use crate::{Action, BlobBody, Client, RegistryError, tls};
+use crate::{Action, BlobBody, Client, RegistryError};
 
 /// A request that can be repeated.
 #[derive(Clone)]
@@ -296,7 +296,7 @@ impl Fault {
     /// Tells whether the same would happen again: the two do not agree on TLS.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::Transport(error) => tls::is_refusal(error),
+            Self::Transport(error) => is_final(error),
             Self::Timeout(_) | Self::Body(_) => false,
             Self::Closed(_) => true,
         }

@@ -1,8 +1,8 @@
 //! Whom TLS trusts, and what it shows of itself.
 
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 #[derive(Clone, Debug, Default)]
 pub struct Authorities(Vec<CertificateDer<'static>>);
 
-/// What a client shows to a registry that asks for it.
+/// What a client shows to a server that asks for it.
 #[derive(Clone)]
 pub struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
@@ -170,16 +170,10 @@ pub(crate) fn configuration(
     Ok(configuration)
 }
 
-/// Tells whether an error comes from a handshake that would fail the same way again: a certificate that is not accepted,
+/// Tells whether an error is that of a handshake that would fail the same way again: a certificate that is not accepted,
 /// here or there, or no TLS at all.
 pub(crate) fn is_refusal(error: &(dyn Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let cause = match inner {
-        // An I/O error gives its inner error's cause as its own, so that one is looked at by itself.
-        Some(inner) => Some(inner as &(dyn Error + 'static)),
-        None => error.source(),
-    };
-    let is_final = matches!(
+    matches!(
         error.downcast_ref(),
         Some(
             rustls::Error::InvalidCertificate(_)
@@ -187,8 +181,7 @@ pub(crate) fn is_refusal(error: &(dyn Error + 'static)) -> bool {
                 | rustls::Error::PeerIncompatible(_)
                 | rustls::Error::InvalidMessage(_)
         )
-    );
-    is_final || cause.is_some_and(is_refusal)
+    )
 }
 
 /// Takes every certificate, if the server has its key.
