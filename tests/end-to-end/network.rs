@@ -59,12 +59,7 @@ fn serve(
     authorization: &str,
     log: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
+    let head = read_head(&mut client)?;
     let text = String::from_utf8_lossy(&head).into_owned();
     log.lock().unwrap().push(text.clone());
     let is_welcome = authorization.is_empty()
@@ -85,6 +80,17 @@ fn serve(
     thread::spawn(move || io::copy(&mut up, &mut down).and_then(|_| down.shutdown(Shutdown::Write)));
     io::copy(&mut server, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+/// Reads a request up to its body.
+fn read_head(connection: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(head)
 }
 
 /// A private authority, and what it signs.
@@ -209,6 +215,81 @@ fn plain_http_through_a_proxy() {
     let home = home.with_variable("no_proxy", network);
     apply(&home, registry.host(), &[]).success();
     assert_eq!(proxy.lines().len(), before);
+}
+
+/// A server that answers every request with the same text.
+fn start_server(text: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        text.len()
+    );
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let answer = |mut connection: TcpStream| {
+                read_head(&mut connection)?;
+                connection.write_all(answer.as_bytes())
+            };
+            // A connection that breaks is seen by its other end.
+            _ = connection.and_then(answer);
+        }
+    });
+    address
+}
+
+/// The context, and what ADD names in it.
+#[test]
+fn downloads_through_a_proxy() {
+    let home = Home::new();
+    let registry = registry_with_base(&home);
+    let server = start_server(&format!(
+        "FROM {}/base:1\nADD http://{NAME}/file /file\n",
+        registry.host()
+    ));
+    let proxy = Proxy::start(&server, "Basic dXNlcjpodW50ZXIy");
+    let home = home.with_variable("http_proxy", &format!("http://user:hunter2@{}", proxy.address));
+    let (context, destination) = (
+        format!("http://{NAME}/Dockerfile"),
+        format!("{}/out:v", registry.host()),
+    );
+    let run = home.run(&["build", &context, "-t", &destination]).success();
+    assert!(!format!("{run:?}").contains("hunter2"), "{run:?}");
+    let above = Strictness::LayersAbove(TestBase::LAYERS);
+    validate_registry(registry.host(), "out", "v", None, above);
+    let wanted = ["Dockerfile", "file"].map(|name| format!("GET http://{NAME}/{name} HTTP/1.1"));
+    assert_eq!(proxy.lines(), wanted);
+}
+
+#[test]
+fn downloads_with_a_private_authority() {
+    let home = Home::new();
+    let registry = registry_with_base(&home);
+    let authority = Authority::new();
+    let tls = TlsRegistry::start(&home, &registry.storage(), &authority.sign(NAME), None);
+    let proxy = Proxy::start(&tls.host, "");
+    let home = home.with_variable("https_proxy", &proxy.address);
+    // What registries answer there is a file as good as any.
+    let add = format!("ADD https://{NAME}/v2/ /answer");
+    let (base, destination) = (
+        format!("{}/base:1", registry.host()),
+        format!("{}/out:v", registry.host()),
+    );
+    let arguments = ["apply", &base, &add, "-t", &destination];
+    let refused = home.run(&arguments);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+
+    let file = home.write("ca.pem", &authority.certificate);
+    home.run(&[&arguments[..], &["--ca-file", &file]].concat())
+        .success();
+    home.write(
+        &format!(".config/containers/certs.d/{NAME}/ca.crt"),
+        &authority.certificate,
+    );
+    home.run(&arguments).success();
+    let above = Strictness::LayersAbove(TestBase::LAYERS);
+    validate_registry(registry.host(), "out", "v", None, above);
 }
 
 /// A proxy that wants a password, given none, or another: nothing of it is shown.

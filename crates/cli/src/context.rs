@@ -11,12 +11,14 @@ use onlay_context::{
     CheckoutOptions, ContextSource, GitSource, Ignore, SNIFF_LENGTH, StdinKind, find_ignore_file, sniff,
 };
 use onlay_dockerfile::SourceFile;
-use onlay_fetch::{FetchOptions, Fetcher};
+use onlay_fetch::Fetcher;
 use onlay_oci::Reference;
 use onlay_store::{Blob, Location, Spool};
 use tempfile::TempDir;
 
 use crate::failure::Usage;
+use crate::network::Network;
+use crate::options::RegistryOptions;
 
 /// A context, with what comes along with it.
 pub(crate) struct OpenedContext {
@@ -41,6 +43,8 @@ pub(crate) struct Places<'a> {
     /// The Dockerfile, which may have an ignore file of its own.
     pub dockerfile: Option<&'a Path>,
     pub temporary_directory: Option<PathBuf>,
+    /// How what is not on this machine is reached.
+    pub registry: &'a RegistryOptions,
 }
 
 impl NamedContext {
@@ -82,11 +86,9 @@ impl OpenedContext {
             ContextSource::StandardInput => Self::stream("standard input".to_owned(), io::stdin(), places),
             ContextSource::Git(source) => Self::git(name, source, places).await,
             ContextSource::Url(url) => {
-                let fetcher = Fetcher::new(FetchOptions {
-                    temporary_directory: places.temporary_directory.clone(),
-                    ..FetchOptions::default()
-                })?;
-                let download = fetcher.download(&url, None).await?;
+                let network = Network::read(places.registry)?;
+                let options = network.fetch_options(places.registry, places.temporary_directory.clone());
+                let download = Fetcher::new(options)?.download(&url, None).await?;
                 Self::stream(name, download.content.reader(), places)
             }
         }

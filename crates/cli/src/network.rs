@@ -4,17 +4,54 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use onlay_fetch::FetchOptions;
 use onlay_registry::{Authorities, ClientCertificate, HostOptions, ProxyOptions};
 
 use crate::environment;
 use crate::failure::Usage;
+use crate::options::RegistryOptions;
 use crate::session::is_absent;
 
 /// Where docker and the tools around `containers/image` keep certificates by host, beside the user's own place.
 const CERTS_DIRECTORIES: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
 
+/// How hosts are reached, registries and others alike.
+pub(crate) struct Network {
+    pub proxies: ProxyOptions,
+    pub authorities: Authorities,
+    pub hosts: BTreeMap<String, HostOptions>,
+}
+
+impl Network {
+    /// Reads what the environment, the files that it names and those of the machine say.
+    pub(crate) fn read(options: &RegistryOptions) -> anyhow::Result<Self> {
+        Ok(Self {
+            proxies: proxies()?,
+            authorities: authorities(&options.ca_file)?,
+            hosts: hosts()?,
+        })
+    }
+
+    /// How files are downloaded, for ADD and for contexts.
+    pub(crate) fn fetch_options(
+        &self,
+        options: &RegistryOptions,
+        temporary_directory: Option<PathBuf>,
+    ) -> FetchOptions {
+        FetchOptions {
+            proxies: self.proxies.clone(),
+            authorities: self.authorities.clone(),
+            hosts: self.hosts.clone(),
+            connect_timeout: options.connect_timeout,
+            idle_timeout: options.idle_timeout,
+            temporary_directory,
+            ..FetchOptions::default()
+        }
+    }
+}
+
 /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
-pub(crate) fn proxies() -> Result<ProxyOptions, Usage> {
+fn proxies() -> Result<ProxyOptions, Usage> {
     let wrong = |error: onlay_registry::ProxyError| Usage(error.to_string());
     let find = |name: &'static str| {
         [name, environment::ALL_PROXY]
@@ -33,7 +70,7 @@ pub(crate) fn proxies() -> Result<ProxyOptions, Usage> {
 }
 
 /// The files that the user names, `SSL_CERT_FILE` and what is in `SSL_CERT_DIR`.
-pub(crate) fn authorities(files: &[PathBuf]) -> anyhow::Result<Authorities> {
+fn authorities(files: &[PathBuf]) -> anyhow::Result<Authorities> {
     let mut authorities = Authorities::default();
     for file in files {
         let text = fs_err::read(file).map_err(|error| Usage(format!("`--ca-file`: {error}")))?;
@@ -57,7 +94,7 @@ pub(crate) fn authorities(files: &[PathBuf]) -> anyhow::Result<Authorities> {
 /// The certificates in `certs.d/HOST`; of several directories for one host, the first counts.
 ///
 /// Source: docker's "Verify repository client with certificates"; containers-certs.d(5).
-pub(crate) fn hosts() -> anyhow::Result<BTreeMap<String, HostOptions>> {
+fn hosts() -> anyhow::Result<BTreeMap<String, HostOptions>> {
     let own = environment::config_home().map(|home| home.join("containers/certs.d"));
     let directories = own.into_iter().chain(CERTS_DIRECTORIES.map(PathBuf::from));
     let mut hosts = BTreeMap::new();

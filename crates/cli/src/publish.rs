@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use onlay_base::Bases;
 use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, StageBases};
 use onlay_dockerfile::LintedStages;
-use onlay_fetch::FetchOptions;
 use onlay_layer::CompressionOptions;
 use onlay_oci::PlatformSelection;
 use onlay_push::{GrowingUploads, Pusher};
@@ -111,10 +110,9 @@ impl Request {
             bases: Bases::new(session.client.clone()).with_cache(session.cache.clone()),
             listings: session.listings.clone(),
             contexts: self.contexts.clone(),
-            fetch: FetchOptions {
-                temporary_directory: self.work.temporary_directory(),
-                ..FetchOptions::default()
-            },
+            fetch: session
+                .network
+                .fetch_options(&self.registry, self.work.temporary_directory()),
             events: progress.events(None),
         }
     }

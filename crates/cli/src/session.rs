@@ -8,8 +8,9 @@ use onlay_store::Cache;
 
 use crate::environment;
 use crate::failure::Usage;
+use crate::mirrors;
+use crate::network::Network;
 use crate::options::RegistryOptions;
-use crate::{mirrors, network};
 
 /// The registries and the cache of one run.
 pub(crate) struct Session {
@@ -19,12 +20,15 @@ pub(crate) struct Session {
     pub cache: Arc<Cache>,
     /// Listings of layers.
     pub listings: Listings,
+    /// How they, and hosts that are no registries, are reached.
+    pub network: Network,
 }
 
 impl Session {
     /// Sets up what the options and the environment say; nothing is sent yet.
     pub(crate) fn start(registry: &RegistryOptions, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let client = client(registry)?;
+        let network = Network::read(registry)?;
+        let client = client(registry, &network)?;
         let cache = match cache_dir
             .map(Path::to_owned)
             .or_else(environment::cache_directory)
@@ -37,12 +41,13 @@ impl Session {
             client,
             cache: cache.clone(),
             listings: Listings::new(cache),
+            network,
         })
     }
 }
 
 /// Sets registries up as the options and the environment say; nothing is sent yet.
-pub(crate) fn client(registry: &RegistryOptions) -> anyhow::Result<Client> {
+pub(crate) fn client(registry: &RegistryOptions, network: &Network) -> anyhow::Result<Client> {
     let options = ClientOptions {
         insecure_registries: registry.insecure_registry.iter().cloned().collect(),
         tls_registries: registry.tls.iter().cloned().collect(),
@@ -51,9 +56,9 @@ pub(crate) fn client(registry: &RegistryOptions) -> anyhow::Result<Client> {
         extensions: vec![Arc::new(registry.ecr.extension()?)],
         profiles: profiles(&registry.registry_profile)?,
         mirrors: mirrors::mirrors(registry)?,
-        proxies: network::proxies()?,
-        authorities: network::authorities(&registry.ca_file)?,
-        hosts: network::hosts()?,
+        proxies: network.proxies.clone(),
+        authorities: network.authorities.clone(),
+        hosts: network.hosts.clone(),
         connect_timeout: registry.connect_timeout,
         answer_timeout: registry.answer_timeout,
         idle_timeout: registry.idle_timeout,

@@ -69,6 +69,7 @@ impl Apply {
         let places = Places {
             dockerfile: None,
             temporary_directory: self.work.temporary_directory(),
+            registry: &self.registry,
         };
         let context = match &self.context {
             Some(argument) => Some(OpenedContext::open(argument, &places).await?),

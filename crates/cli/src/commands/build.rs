@@ -114,6 +114,7 @@ impl Build {
         let places = Places {
             dockerfile: self.file.as_deref().filter(|file| *file != Path::new("-")),
             temporary_directory: self.work.temporary_directory(),
+            registry: &self.registry,
         };
         let context = OpenedContext::open(&self.context, &places).await?;
         let dockerfile = Dockerfile::parse(self.source(&context)?)?;

@@ -5,6 +5,7 @@ use onlay_store::{Destination, Location};
 
 use crate::delivery::tell;
 use crate::failure::Usage;
+use crate::network::Network;
 use crate::options::{OutputFormat, RegistryOptions, ShowOptions, destination};
 use crate::output::{self, Published};
 use crate::progress::{Notice, Progress};
@@ -89,7 +90,7 @@ impl Copy {
     }
 
     async fn copy(&self, place: &Destination, progress: &Progress) -> anyhow::Result<Copied> {
-        let client = session::client(&self.registry)?;
+        let client = session::client(&self.registry, &Network::read(&self.registry)?)?;
         let options = CopyOptions {
             platforms: self.platform.clone(),
             referrers: !self.no_referrers,
