@@ -13,11 +13,15 @@ pub(crate) const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 /// moto's server on a loopback port of its own; ends when dropped.
 pub(crate) struct Moto {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Moto {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -26,6 +30,7 @@ impl Moto {
         let program = std::env::var("ONLAY_MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
         let process = Command::new(&program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

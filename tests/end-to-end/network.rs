@@ -15,6 +15,7 @@ use onlay_testkit::{
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
+use crate::ecr::{HOST as ECR, Moto};
 use crate::onlay::{Home, Run};
 
 /// A name that only a proxy knows.
@@ -290,6 +291,53 @@ fn downloads_with_a_private_authority() {
     home.run(&arguments).success();
     let above = Strictness::LayersAbove(TestBase::LAYERS);
     validate_registry(registry.host(), "out", "v", None, above);
+}
+
+/// AWS's own services take the same way as registries.
+#[test]
+fn ecrs_api_through_a_proxy() {
+    let home = Home::new();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign(NAME);
+    let files = [home.write("moto.pem", &certificate), home.write("moto.key", &key)];
+    let moto = Moto::start_with(&["-s", "-c", &files[0], "-k", &files[1]]);
+    let registry = registry_with_base(&home);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", moto.port), "Basic dXNlcjpodW50ZXIy");
+    let home = home
+        .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with_variable("AWS_SECRET_ACCESS_KEY", "secret-of-aws")
+        .with_variable("AWS_ENDPOINT_URL_ECR", &format!("https://{NAME}"))
+        .with_variable("HTTPS_PROXY", &format!("http://user:hunter2@{}", proxy.address));
+    let (base, destination) = (format!("{}/base:1", registry.host()), format!("{ECR}/out:v"));
+    let (endpoint, file) = (
+        format!("{ECR}=http://{}/", registry.host()),
+        home.write("ca.pem", &authority.certificate),
+    );
+    let arguments = [
+        "apply",
+        &base,
+        "ENV A=1",
+        "-t",
+        &destination,
+        "--registry-endpoint",
+        &endpoint,
+        "--ecr-create-repository",
+    ];
+    let refused = home.run(&arguments);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+
+    let run = home
+        .run(&[&arguments[..], &["--ca-file", &file]].concat())
+        .success();
+    assert!(!format!("{run:?}").contains("hunter2"), "{run:?}");
+    validate(&registry);
+    let wanted = format!("CONNECT {NAME}:443 HTTP/1.1");
+    assert!(
+        proxy.lines().iter().all(|line| *line == wanted),
+        "{:?}",
+        proxy.lines()
+    );
 }
 
 /// A proxy that wants a password, given none, or another: nothing of it is shown.

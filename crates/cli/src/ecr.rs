@@ -6,6 +6,7 @@ use onlay_ecr::{
     AwsSource, Ecr, EcrOptions, Needs, Quotas, RepositoryTemplate, Role, RoleError, is_ecr,
     load_aws_configuration,
 };
+use onlay_http::ConnectionOptions;
 use onlay_oci::Registry;
 
 use crate::failure::Usage;
@@ -40,9 +41,13 @@ pub(crate) struct EcrArguments {
 
 impl EcrArguments {
     /// The extension that does what the user wants; of AWS's nothing is read until it is needed.
-    pub(crate) fn extension(&self) -> Result<Ecr, Usage> {
+    pub(crate) fn extension(&self, connections: ConnectionOptions) -> Result<Ecr, Usage> {
+        let load = move || {
+            let connections = connections.clone();
+            async move { load_aws_configuration(&connections).await }
+        };
         Ok(Ecr::new(EcrOptions {
-            aws: AwsSource::on_demand(load_aws_configuration),
+            aws: AwsSource::on_demand(load),
             create_repositories: self.template()?,
             quotas: self.quotas()?,
             roles: self.roles()?,

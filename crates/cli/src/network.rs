@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use onlay_fetch::FetchOptions;
+use onlay_http::ConnectionOptions;
 use onlay_registry::{Authorities, ClientCertificate, HostOptions, ProxyOptions};
 
 use crate::environment;
@@ -30,6 +31,17 @@ impl Network {
             authorities: authorities(&options.ca_file)?,
             hosts: hosts()?,
         })
+    }
+
+    /// How AWS's own services are connected to.
+    pub(crate) fn connection_options(&self, options: &RegistryOptions) -> ConnectionOptions {
+        ConnectionOptions {
+            proxies: self.proxies.clone(),
+            authorities: self.authorities.clone(),
+            hosts: self.hosts.clone(),
+            connect_timeout: options.connect_timeout,
+            ..ConnectionOptions::default()
+        }
     }
 
     /// How files are downloaded, for ADD and for contexts.

@@ -53,7 +53,9 @@ pub(crate) fn client(registry: &RegistryOptions, network: &Network) -> anyhow::R
         tls_registries: registry.tls.iter().cloned().collect(),
         endpoints: endpoints(&registry.registry_endpoint)?,
         keychain: keychain()?,
-        extensions: vec![Arc::new(registry.ecr.extension()?)],
+        extensions: vec![Arc::new(
+            registry.ecr.extension(network.connection_options(registry))?,
+        )],
         profiles: profiles(&registry.registry_profile)?,
         mirrors: mirrors::mirrors(registry)?,
         proxies: network.proxies.clone(),

@@ -56,24 +56,24 @@ impl Ecr {
         }
     }
 
-    async fn api(&self, registry: &Registry, host: &EcrHost) -> Arc<Api> {
+    async fn api(&self, registry: &Registry, host: &EcrHost) -> Result<Arc<Api>, EcrError> {
         let role = self.options.roles.get(registry);
         let cell = cell(&self.endpoints, (host.endpoint().clone(), role.cloned()));
         let new = || async {
-            let aws = self.aws(role, host.region()).await;
-            Arc::new(Api::new(&aws, host.endpoint()))
+            let aws = self.aws(role, host.region()).await?;
+            Ok(Arc::new(Api::new(&aws, host.endpoint())))
         };
-        Arc::clone(cell.get_or_init(new).await)
+        cell.get_or_try_init(new).await.cloned()
     }
 
-    async fn public(&self, registry: &Registry) -> Arc<Public> {
+    async fn public(&self, registry: &Registry) -> Result<Arc<Public>, EcrError> {
         let role = self.options.roles.get(registry);
         let cell = cell(&self.public, role.cloned());
         let new = || async {
-            let aws = self.aws(role, public::REGION).await;
-            Arc::new(Public::new(aws))
+            let aws = self.aws(role, public::REGION).await?;
+            Ok(Arc::new(Public::new(aws)))
         };
-        Arc::clone(cell.get_or_init(new).await)
+        cell.get_or_try_init(new).await.cloned()
     }
 
     /// Pulls from ECR Public work without credentials, and a machine that has none must not wait until that is found out.
@@ -82,18 +82,18 @@ impl Ecr {
     }
 
     /// AWS's configuration for a registry.
-    async fn aws(&self, role: Option<&Role>, region: &str) -> SdkConfig {
-        let aws = self.aws.get_or_init(|| self.options.aws.load()).await;
-        match role {
+    async fn aws(&self, role: Option<&Role>, region: &str) -> Result<SdkConfig, EcrError> {
+        let aws = self.aws.get_or_try_init(|| self.options.aws.load()).await?;
+        Ok(match role {
             Some(role) => role.assumed(aws, region).await,
             None => aws.clone(),
-        }
+        })
     }
 
     /// The API of a host, if it is a private registry and there are credentials for it.
     async fn answering(&self, registry: &Registry) -> Option<(EcrHost, Arc<Api>)> {
         let host = EcrHost::parse(registry)?;
-        let api = self.api(registry, &host).await;
+        let api = self.api(registry, &host).await.ok()?;
         api.answers().await.then_some((host, api))
     }
 
@@ -104,11 +104,11 @@ impl Ecr {
     ) -> Result<Option<Credential>, EcrError> {
         match Service::of(registry) {
             Some(Service::Private(host)) => {
-                let api = self.api(registry, &host).await;
+                let api = self.api(registry, &host).await?;
                 api.credential(renew).await.map(Some)
             }
             Some(Service::Public) if self.is_public_credential_wanted() => {
-                let public = self.public(registry).await;
+                let public = self.public(registry).await?;
                 public.credential(renew).await.map(Some)
             }
             Some(Service::Public) | None => Ok(None),
@@ -119,14 +119,14 @@ impl Ecr {
         let template = self.options.create_repositories.as_ref();
         match (Service::of(registry), template) {
             (Some(Service::Private(host)), Some(template)) => {
-                let api = self.api(registry, &host).await;
+                let api = self.api(registry, &host).await?;
                 self.repositories.ensure(&api, &host, repository, template).await
             }
             (Some(Service::Public), template) => {
                 // Something is to be pushed.
                 self.pushes_to_public.store(true, Ordering::Relaxed);
                 match template {
-                    Some(template) => self.public(registry).await.ensure(repository, template).await,
+                    Some(template) => self.public(registry).await?.ensure(repository, template).await,
                     None => Ok(()),
                 }
             }

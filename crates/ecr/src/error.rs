@@ -7,6 +7,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EcrError {
+    /// Connections to AWS cannot be set up as they are configured.
+    #[error("AWS cannot be asked")]
+    Connections {
+        /// What is wrong.
+        source: onlay_http::ClientError,
+    },
     /// It answered with an error; rights that are missing are named in its words.
     #[error("{action} in `{region}`: {code}: {message}")]
     Refused {
@@ -132,7 +138,8 @@ impl EcrError {
             | Self::Alias { .. }
             | Self::Setting { .. }
             | Self::Request(_)
-            | Self::Token { .. } => None,
+            | Self::Token { .. }
+            | Self::Connections { .. } => None,
         }
     }
 

@@ -5,11 +5,12 @@
 //! use std::sync::Arc;
 //!
 //! use onlay_ecr::{AwsSource, Ecr, EcrOptions, Quotas, load_aws_configuration};
+//! use onlay_http::ConnectionOptions;
 //! use onlay_registry::{Client, ClientOptions};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let ecr = Ecr::new(EcrOptions {
-//!     aws: AwsSource::on_demand(load_aws_configuration),
+//!     aws: AwsSource::on_demand(|| async { load_aws_configuration(&ConnectionOptions::default()).await }),
 //!     create_repositories: None,
 //!     quotas: Quotas::default(),
 //!     roles: Default::default(),
@@ -32,7 +33,7 @@
 //! - [`policies`] works out what AWS has to allow for all that, and no more.
 //! - [`load_aws_configuration`] is the one place where AWS's environment variables and files are read.
 //!
-//! The TLS library is rustls over ring, as in the rest of onlay. Data goes through `onlay-registry`; here is only ECR's
+//! The SDK's requests go over `onlay-http`, as all of onlay's do. Data goes through `onlay-registry`; here is only ECR's
 //! own API. It does not change repositories that exist.
 
 mod api;
@@ -41,6 +42,7 @@ mod config;
 mod ecr;
 mod error;
 mod host;
+mod http;
 mod images;
 mod pace;
 mod partition;

@@ -24,6 +24,18 @@ pub struct ConnectionOptions {
     pub user_agent: String,
 }
 
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            proxies: ProxyOptions::default(),
+            authorities: Authorities::default(),
+            hosts: BTreeMap::new(),
+            connect_timeout: Duration::from_secs(10),
+            user_agent: concat!("onlay/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
 /// Connections: one pool for all hosts, and one for each that is spoken to in its own way. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct Connections {

@@ -4,9 +4,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use crate::is_forbidden;
+
 /// Which proxies requests go through, as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say it. The default has none.
 ///
-/// Loopback addresses are spoken to straight, unless the exceptions have `<-loopback>`.
+/// Loopback addresses are spoken to straight, unless the exceptions have `<-loopback>`. Link-local ones always are: they
+/// mean this machine, and what it keeps there, credentials, is not for a proxy to see.
 ///
 /// Source: Go's `golang.org/x/net/http/httpproxy` for the exceptions, Chromium's proxy bypass list for `<-loopback>`.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +102,8 @@ impl ProxyOptions {
             "http" => self.http.as_ref(),
             _ => self.https.as_ref(),
         }?;
-        let is_straight = (is_loopback(url) && !self.proxies_loopback)
+        let is_straight = is_forbidden(url)
+            || (is_loopback(url) && !self.proxies_loopback)
             || self.exceptions.iter().any(|exception| exception.covers(url));
         (!is_straight).then(|| proxy.0.clone())
     }
@@ -240,6 +244,8 @@ mod tests {
             ("", "http://127.0.0.1:5000/", false),
             ("", "http://[::1]:5000/", false),
             ("", "http://localhost:5000/", false),
+            ("<-loopback>", "http://169.254.170.2/", false),
+            ("<-loopback>", "http://[fd00:ec2::254]/", false),
             ("<-loopback>", "http://127.0.0.1:5000/", true),
             ("<-loopback>,localhost", "http://localhost:5000/", false),
         ];

@@ -68,9 +68,6 @@ impl Default for ClientOptions {
     }
 }
 
-/// What registries are told is asking.
-const USER_AGENT: &str = concat!("onlay/", env!("CARGO_PKG_VERSION"));
-
 /// Registries, and what is shared between all who speak to them. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -110,7 +107,7 @@ impl Client {
             authorities: options.authorities.clone(),
             hosts: options.mirrors.hosts(&options.hosts),
             connect_timeout: options.connect_timeout,
-            user_agent: USER_AGENT.to_owned(),
+            ..ConnectionOptions::default()
         })?;
         let registries = Lock::default();
         let shared = Shared {

@@ -21,6 +21,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::time::SystemTimeSource;
 use onlay_ecr::{Ecr, EcrOptions, Quotas, RepositoryTemplate, load_aws_configuration};
+use onlay_http::ConnectionOptions;
 use onlay_registry::{Credential, Extension, Secret};
 
 use server::Moto;
@@ -208,6 +209,8 @@ async fn no_answer_is_an_error_that_says_why() {
 
 #[tokio::test]
 async fn the_configuration_always_has_a_region_and_a_clock() {
-    let aws = load_aws_configuration().await;
+    let aws = load_aws_configuration(&ConnectionOptions::default())
+        .await
+        .unwrap();
     assert!(aws.region().is_some() && aws.time_source().is_some());
 }
