@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use onlay_http::{ClientError, ConnectionOptions, Connections, is_final};
+use onlay_http::{ClientError, ConnectionOptions, Connections, Reach, is_final};
 use reqwest::Method;
 use url::Url;
 
@@ -85,7 +85,7 @@ impl Connector {
         let method = method.map_err(|error| ConnectorError::user(error.into()))?;
         let body = request.body().bytes();
         let body = body.ok_or_else(|| ConnectorError::user("a body that is not in memory".into()))?;
-        let connections = self.connections.to(&url);
+        let connections = self.connections.to(&url, Reach::Anywhere);
         let mut prepared = connections.request(method, url).timeout(self.patience);
         for (name, value) in request.headers() {
             prepared = prepared.header(name, value);

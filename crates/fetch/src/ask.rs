@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onlay_http::{Connections, Origin, is_forbidden};
+use onlay_http::{Connections, Origin, Reach, is_forbidden};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -37,7 +37,10 @@ pub(crate) async fn ask(
         let at_home = || credential.clone().filter(|_| Origin::of(&next) == home);
         let authorization = basic(&next).or_else(at_home);
         let url = bare(&next);
-        let request = connections.to(&url).get(url.clone()).headers(headers.clone());
+        let request = connections
+            .to(&url, Reach::Anywhere)
+            .get(url.clone())
+            .headers(headers.clone());
         let request = request.headers(own_headers(authorization));
         // Connecting has a limit of its own.
         let patience = options.connect_timeout + options.idle_timeout;

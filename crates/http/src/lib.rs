@@ -6,7 +6,8 @@
 //!   ([`HostOptions`]).
 //! - [`ProxyOptions`] has the meaning of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
 //! - No connection is made to an address where a cloud hands out credentials, by whatever name: [`is_forbidden`] tells it
-//!   of a URL, and the resolver leaves such addresses out.
+//!   of a URL, and the resolver leaves such addresses out. What carries a password where an answer of the public internet
+//!   leads is kept out of private networks as well ([`Reach`]).
 //! - [`pause`] and [`retry_after`] say how long to wait; whether to try again is for the caller to know.
 //!
 //! It deliberately sends no request, follows no redirect and reads neither files nor the environment.
@@ -19,7 +20,7 @@ mod resolver;
 mod tls;
 mod wait;
 
-pub use address::is_forbidden;
+pub use address::{Reach, is_forbidden};
 pub use connections::{ClientError, ConnectionOptions, Connections, is_final};
 pub use origin::Origin;
 pub use proxy::{ProxyError, ProxyOptions};

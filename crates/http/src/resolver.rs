@@ -1,33 +1,61 @@
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::address::is_forbidden_address;
+use crate::Reach;
 
-/// Resolves names, but not to forbidden addresses: a name that a server leads to may stand for one of them. It is the
+/// Resolves names, but not to addresses out of reach: a name that a server leads to may stand for one of them. It is the
 /// look-up that the connection uses, so that the answer cannot change in between.
-pub(crate) struct GuardedResolver;
+pub(crate) struct GuardedResolver {
+    pub(crate) lookup: Lookup,
+    pub(crate) reach: Reach,
+}
+
+/// How a name is looked up.
+pub(crate) type Lookup = Arc<dyn Fn(String) -> Found + Send + Sync>;
+
+/// The addresses of a name, when they are known.
+pub(crate) type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// The system's way.
+pub(crate) fn system() -> Lookup {
+    Arc::new(|name| {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name, 0)).await?;
+            Ok(found.collect())
+        })
+    })
+}
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.reach;
+        let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = found.await?;
             let allowed: Vec<SocketAddr> = found
                 .into_iter()
-                .filter(|address| !is_forbidden_address(address.ip()))
+                .filter(|address| reach.allows_address(address.ip()))
                 .collect();
             if allowed.is_empty() {
                 let name = name.as_str().to_owned();
-                return Err(ForbiddenName { name }.into());
+                return Err(ForbiddenName { name, reach }.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-/// A name that stands for forbidden addresses only.
+/// A name that stands for addresses out of reach only.
 #[derive(Debug, thiserror::Error)]
-#[error("`{name}` has no address that may be asked")]
+#[error("`{name}` has no {}address that may be asked", match reach {
+    Reach::Anywhere => "",
+    Reach::Public => "public ",
+})]
 pub(crate) struct ForbiddenName {
     pub(crate) name: String,
+    pub(crate) reach: Reach,
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use onlay_http::Reach;
 use onlay_oci::Repository;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub(crate) enum Challenge {
 #[derive(Debug, Default)]
 pub(crate) struct AuthState {
     pub(crate) challenge: Option<Challenge>,
+    /// Where that challenge may lead, after the address it came from.
+    pub(crate) reach: Reach,
     tokens: BTreeMap<String, Token>,
     /// What the keychain found, by repository.
     found: BTreeMap<Repository, Option<Credential>>,

@@ -1,6 +1,6 @@
 //! Who a request comes from: credentials and tokens, as the registry's challenges ask for them.
 
-use onlay_http::is_forbidden;
+use onlay_http::Reach;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -15,6 +15,8 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// Where it may lead with credentials.
+    pub(crate) reach: Reach,
     /// How often credentials had been renewed when the request was sent.
     pub(crate) generation: u64,
     /// How often this request was repeated for it.
@@ -77,6 +79,7 @@ impl Transport<'_> {
         let knew_basic = auth.challenge == Some(Challenge::Basic);
         if let Some(challenge) = Challenge::of(&refusal.headers) {
             auth.challenge = Some(challenge);
+            auth.reach = refusal.reach;
         }
         let header = match auth.challenge.clone() {
             None => None,
@@ -160,7 +163,7 @@ impl Transport<'_> {
         let realm = endpoint
             .join(realm)
             .ok()
-            .filter(|realm| is_acceptable_realm(realm, &endpoint))
+            .filter(|realm| is_acceptable_realm(realm, &endpoint, auth.reach))
             .ok_or_else(|| RegistryError::Forbidden {
                 place: place(&endpoint),
                 target: realm.split('?').next().unwrap_or_default().to_owned(),
@@ -183,6 +186,7 @@ impl Transport<'_> {
             }
         };
         request.patience = self.client.options().answer_timeout;
+        request.reach = auth.reach;
         let mut attempt = 0;
         let response = loop {
             attempt += 1;
@@ -210,10 +214,11 @@ impl Transport<'_> {
     }
 }
 
-/// A token endpoint gets the password, so it must be as safe as the registry itself.
-fn is_acceptable_realm(realm: &Url, endpoint: &Url) -> bool {
+/// A token endpoint gets the password, so it must be as safe as the registry itself; and one in a private network is for
+/// registries there only.
+fn is_acceptable_realm(realm: &Url, endpoint: &Url, reach: Reach) -> bool {
     let as_safe = realm.scheme() == "https" || (realm.scheme() == "http" && endpoint.scheme() == "http");
-    as_safe && !is_forbidden(realm)
+    as_safe && reach.allows(realm)
 }
 
 /// The OAuth2 form of a token request.

@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use onlay_http::Reach;
 use onlay_oci::{
     Algorithm, Descriptor, Digest, Document, Family, MAX_MANIFEST_SIZE, MediaType, Registry, Repository,
 };
@@ -434,6 +435,7 @@ impl RepositoryClient {
             body: Body::Empty,
             scope: self.scope(access),
             patience: self.client.options().answer_timeout,
+            reach: Reach::Anywhere,
             retries: true,
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use onlay_http::{Origin, is_final, is_forbidden};
+use onlay_http::{Origin, Reach, is_final, is_forbidden};
 use onlay_oci::{Registry, Repository};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) scope: String,
     /// How long the answer's headers may take.
     pub(crate) patience: Duration,
+    /// Which addresses it may go to.
+    pub(crate) reach: Reach,
     /// Whether a broken connection is worth another try from here; uploads decide that themselves.
     pub(crate) retries: bool,
 }
@@ -115,12 +117,14 @@ impl Transport<'_> {
             };
             let status = response.status();
             if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
+                let reach = response.extensions().get().copied().unwrap_or(Reach::Public);
                 let (headers, body) = (response.headers().clone(), read_answer(response).await);
                 let refusal = Refusal {
                     method: request.method.clone(),
                     status,
                     headers,
                     body,
+                    reach,
                     generation,
                     renewals,
                 };
@@ -162,7 +166,9 @@ impl Transport<'_> {
             .map_err(Fault::Closed)?;
         let response = self.exchange(request, authorization).await?;
         self.note_pull_limit(request, response.headers());
-        let answer = Answer::of(request, response).await;
+        let reach = self.client.connections().reach_from(&response);
+        let mut answer = Answer::of(request, response).await;
+        answer.response.extensions_mut().insert(reach);
         match (answer.verdict, answer.retry_after) {
             (Verdict::Settled, _) => passage.accepted(),
             (Verdict::Throttled, wait) => passage.throttled(wait),
@@ -181,7 +187,7 @@ impl Transport<'_> {
         let mut builder = self
             .client
             .connections()
-            .to(&request.url)
+            .to(&request.url, request.reach)
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone());
         if let Some(authorization) = authorization {
@@ -279,6 +285,7 @@ pub(crate) fn plain(action: Action, method: Method, url: Url, headers: HeaderMap
         body,
         scope: String::new(),
         patience: PATIENCE,
+        reach: Reach::Anywhere,
         retries: true,
     }
 }

@@ -10,6 +10,7 @@ mod case;
 mod credentials;
 mod patience;
 mod reading;
+mod realms;
 mod referrers;
 mod tags;
 mod throttling;
