@@ -261,4 +261,49 @@ mod tests {
         assert_eq!(free.as_secs(), 1);
         assert_eq!(start.elapsed().as_secs(), 490);
     }
+
+    /// A registry that takes ten requests a second, and at most ten at once after a rest.
+    struct TenASecond(Mutex<(f64, Instant)>);
+
+    impl TenASecond {
+        fn takes_one(&self) -> bool {
+            let mut state = self.0.lock().unwrap();
+            let (tokens, filled) = *state;
+            let tokens = (tokens + filled.elapsed().as_secs_f64() * 10.0).min(10.0);
+            let is_taken = tokens >= 1.0;
+            *state = (if is_taken { tokens - 1.0 } else { tokens }, Instant::now());
+            is_taken
+        }
+    }
+
+    /// One request, as often as it takes.
+    async fn attempts(limiter: &Limiter, registry: &TenASecond, pace: Option<Pace>) -> u32 {
+        for attempt in 1.. {
+            let passage = limiter.pass(pace, LONGEST).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if registry.takes_one() {
+                passage.accepted();
+                return attempt;
+            }
+            passage.throttled(None);
+        }
+        0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sixty_manifests_against_ten_a_second() {
+        let pace = Pace {
+            interval: Duration::from_millis(100),
+            burst: 10,
+        };
+        for (pace, most_attempts, most_seconds) in [(Some(pace), 1, 6), (None, crate::retry::ATTEMPTS, 40)] {
+            let limiter = Limiter::default();
+            let registry = TenASecond(Mutex::new((10.0, Instant::now())));
+            let start = Instant::now();
+            let requests = (0..60).map(|_| attempts(&limiter, &registry, pace));
+            let most = join_all(requests).await.into_iter().max();
+            assert!(most <= Some(most_attempts), "{most:?}");
+            assert!(start.elapsed().as_secs() <= most_seconds, "{:?}", start.elapsed());
+        }
+    }
 }

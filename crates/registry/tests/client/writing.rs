@@ -123,6 +123,9 @@ async fn copies_within_one_registry_do_not_wait_for_each_other_for_ever() {
         let session = case.repository("target").start_upload().await.unwrap();
         copies.push((session, descriptor));
     }
+    // The window of uploads shrinks to one meanwhile.
+    let now = Misbehaviour::answer(429, &[("Retry-After", "0")]);
+    case.inject(30, "PUT", "/uploads/", now);
     let source = case.repository("source");
     let puts = copies.into_iter().map(|(session, descriptor)| {
         let body = pulled(&source, &descriptor);
