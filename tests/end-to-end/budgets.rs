@@ -1,7 +1,7 @@
 //! How many requests an `onlay apply` takes, counted in the log of a front: each sum is stated with its parts.
 //!
 //! For a base of `L` layers and lines that make `N`, with the base's listings and documents known from an earlier run,
-//! one platform takes `5 + L + 2N`: a GET for where the base's tag points, a HEAD for where the destination's does, one
+//! one platform takes `5 + L + 2N`: a HEAD for where the base's tag points and one for where the destination's does, one
 //! request for each layer of the base, two for each new layer and for the configuration, a PUT for the tag. Within the
 //! base's own repository nothing is asked about its layers. A further platform takes one request for each layer that it
 //! does not share, two for its configuration and a PUT for its manifest; the new layers are the same for all platforms.
@@ -119,8 +119,7 @@ fn one_line_on_one_layer_takes_eight_requests() {
     let case = Case::new(&[small_base(Platform::amd64())]);
     let counts = case.count(&VAULT[..1], "out", &[]);
     let expected = BTreeMap::from([
-        ("pull manifest", 1),
-        ("look for manifest", 1),
+        ("look for manifest", 2),
         ("mount", 1),
         // The layer and the configuration.
         ("start upload", 2),
@@ -147,7 +146,7 @@ fn another_registry_that_has_the_base_takes_eight_requests_too() {
     validate_registry(registry.host(), "out", "v", None, Strictness::NoLayer);
     assert_eq!(
         kinds(&case.front.requests()),
-        BTreeMap::from([("pull manifest", 1)])
+        BTreeMap::from([("look for manifest", 1)])
     );
     let counts = kinds(&there.requests());
     let expected = BTreeMap::from([
@@ -169,7 +168,7 @@ fn another_registry_that_lacks_the_base_gets_its_layers_once() {
     case.apply(&VAULT[..1], &["-t", &format!("{}/out:v", there.host())]);
     validate_registry(registry.host(), "out", "v", None, Strictness::NoLayer);
     // The layer is read because it must be copied, not for its listing.
-    let read = BTreeMap::from([("pull manifest", 1), ("pull blob", 1)]);
+    let read = BTreeMap::from([("look for manifest", 1), ("pull blob", 1)]);
     assert_eq!(kinds(&case.front.requests()), read);
     let counts = kinds(&there.requests());
     // Beside looking, each of the three blobs takes two.
@@ -188,8 +187,8 @@ fn layers_and_platforms_take_what_is_stated() {
     assert_eq!(one.get("pull blob"), None);
 
     let all = case.count(&VAULT, "all", &[]);
-    assert_eq!(all["pull manifest"], 1);
-    assert_eq!(all["look for manifest"], 1);
+    assert_eq!(all["look for manifest"], 2);
+    assert_eq!(all.get("pull manifest"), None);
     // Two manifests and their index.
     assert_eq!(all["put manifest"], 3);
     // The new layers once, the configurations for each platform.
@@ -231,8 +230,33 @@ fn what_is_there_already_takes_one_head() {
     );
     assert_eq!(
         kinds(&case.front.requests()),
-        BTreeMap::from([("pull manifest", 1)])
+        BTreeMap::from([("look for manifest", 1)])
     );
+}
+
+#[test]
+fn a_tag_that_has_moved_is_read_again() {
+    let case = Case::new(&[small_base(Platform::amd64())]);
+    let before = case.apply(&VAULT, &["-t", "oci:before"]).digest();
+    let layout = Layout::create(case.home.join("moved"));
+    let moved = small_base(Platform::amd64()).layer(Layer::new(&[dir("srv")]));
+    layout.tag(&layout.write_image(&moved), "1");
+    upload_layout(
+        &case.home.join("moved"),
+        "1",
+        case.registry.host(),
+        "base",
+        "1",
+        None,
+    );
+    case.front.clear_requests();
+    let after = case.apply(&VAULT, &["-t", "oci:after"]).digest();
+    assert_ne!(before, after);
+    assert_eq!(kinds(&case.front.requests())["pull manifest"], 1);
+    // And from then on it is known.
+    case.front.clear_requests();
+    assert_eq!(case.apply(&VAULT, &["-t", "oci:again"]).digest(), after);
+    assert_eq!(kinds(&case.front.requests()).get("pull manifest"), None);
 }
 
 #[test]

@@ -40,7 +40,10 @@ impl Base {
             Location::Registry(reference) => {
                 let repository = client.source(reference).map_err(|error| failed(error.into()))?;
                 let identifier = reference.identifier();
-                let document = pull(&repository, &identifier, documents).await;
+                let document = match reference.digest() {
+                    Some(digest) => pull(&repository, digest, documents).await,
+                    None => pull_tag(&repository, &name, &identifier, documents).await,
+                };
                 (
                     ImageSource::Registry(repository),
                     document.map_err(|error| failed(error.into()))?,
@@ -273,8 +276,7 @@ impl Base {
     async fn read(&self, entry: &Descriptor) -> Result<Document, BaseError> {
         let document = match &self.source {
             ImageSource::Registry(repository) => {
-                let identifier = entry.digest.to_string();
-                let pulled = pull(repository, &identifier, &self.documents).await;
+                let pulled = pull(repository, &entry.digest, &self.documents).await;
                 pulled.map_err(SourceError::Registry)
             }
             ImageSource::Store(_) => self.source.document(entry).await,
@@ -333,29 +335,53 @@ impl Base {
     }
 }
 
-/// Reads a manifest or index; one that its digest names from the cache, if it is there.
-async fn pull(
+/// Reads what a tag points at. Where an earlier run asked for that, a HEAD tells whether it still does, which costs
+/// nothing where pulls are counted.
+async fn pull_tag(
     repository: &RepositoryClient,
-    identifier: &str,
+    name: &str,
+    tag: &str,
     documents: &Documents,
 ) -> Result<Document, RegistryError> {
-    let digest = identifier.parse::<Digest>().ok();
-    if let Some(digest) = &digest
-        && let Some(known) = documents.find(digest).await
-        && let Ok(document) = Document::parse(known, None)
+    if let Some(last) = documents.last_of(name).await
+        && let Some(known) = find(documents, &last).await
+        && let Some(there) = repository.head_manifest(tag).await?
+        && there.digest == last
     {
-        return Ok(document);
+        return Ok(known);
     }
-    let (document, _) = repository.pull_manifest(identifier).await?;
-    // Of one that does not say itself what it is, the registry's answer is needed again.
-    let says_itself = |same: Document| same.descriptor().media_type == document.descriptor().media_type;
-    let bytes = document.bytes();
-    if let Some(digest) = &digest
-        && Document::parse(bytes.clone(), None).is_ok_and(says_itself)
-    {
-        documents.keep(digest, bytes).await;
-    }
+    let (document, descriptor) = repository.pull_manifest(tag).await?;
+    keep(documents, &document).await;
+    documents.keep_last(name, &descriptor.digest).await;
     Ok(document)
+}
+
+/// Reads a manifest or index by its digest.
+async fn pull(
+    repository: &RepositoryClient,
+    digest: &Digest,
+    documents: &Documents,
+) -> Result<Document, RegistryError> {
+    if let Some(known) = find(documents, digest).await {
+        return Ok(known);
+    }
+    let (document, _) = repository.pull_manifest(&digest.to_string()).await?;
+    keep(documents, &document).await;
+    Ok(document)
+}
+
+async fn find(documents: &Documents, digest: &Digest) -> Option<Document> {
+    Document::parse(documents.find(digest).await?, None).ok()
+}
+
+/// Of a document that does not say itself what it is, the registry's answer is needed again, so it is not kept.
+async fn keep(documents: &Documents, document: &Document) {
+    let described = document.descriptor();
+    let says_itself = |same: Document| same.descriptor().media_type == described.media_type;
+    let bytes = document.bytes();
+    if Document::parse(bytes.clone(), None).is_ok_and(says_itself) {
+        documents.keep(&described.digest, bytes).await;
+    }
 }
 
 /// Why a base cannot be used.

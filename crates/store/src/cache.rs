@@ -25,6 +25,8 @@ pub enum CacheKind {
     Listing,
     /// A manifest, an index or a configuration, by its digest.
     Document,
+    /// Where a name pointed when it was last asked for, by the digest of the name.
+    Name,
 }
 
 /// As many bytes of digest stand in front of each entry's own.
@@ -110,6 +112,7 @@ impl CacheKind {
         match self {
             Self::Listing => "listings-v1",
             Self::Document => "documents-v1",
+            Self::Name => "names-v1",
         }
     }
 }
