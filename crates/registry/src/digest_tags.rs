@@ -1,20 +1,11 @@
 use std::collections::BTreeSet;
 
 use onlay_oci::Tag;
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
-use url::Url;
 
-use crate::link::next_page;
-use crate::repository::Access;
-use crate::transport::expect;
-use crate::{Action, RegistryError, RepositoryClient};
+use crate::{RegistryError, RepositoryClient};
 
 /// How many pages of tags are read before asking for single ones is cheaper.
 const MAX_PAGES: usize = 8;
-
-/// The largest page of tags that is read, in bytes; registries that know no pages send all tags in one.
-const MAX_PAGE_SIZE: u64 = 4 * 1024 * 1024;
 
 /// The tags of a repository that are made of digests, as far as they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,46 +46,24 @@ impl RepositoryClient {
         url.query_pairs_mut().append_pair("n", &per_page.to_string());
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let Some((tags, next)) = home.tags_page(&url).await? else {
-                return Ok(DigestTags::unknown());
+            let page = match home.list_page(&url).await {
+                Ok(page) => page,
+                // No failure: there are other ways to ask.
+                Err(
+                    RegistryError::Status { .. }
+                    | RegistryError::Answer { .. }
+                    | RegistryError::TooLarge { .. },
+                ) => {
+                    return Ok(DigestTags::unknown());
+                }
+                Err(error) => return Err(error),
             };
-            all.extend(tags.iter().filter_map(|tag| tag.parse::<Tag>().ok()));
-            match next {
+            all.extend(page.tags);
+            match page.next {
                 Some(next) => url = next,
                 None => return Ok(DigestTags::known(all)),
             }
         }
         Ok(DigestTags::unknown())
     }
-
-    /// One page; none where it cannot be had or used, which is no failure: there are other ways to ask.
-    async fn tags_page(&self, url: &Url) -> Result<Option<(Vec<String>, Option<Url>)>, RegistryError> {
-        let mut request = self.request(Action::ListTags, Method::GET, "", Access::Pull)?;
-        request.url = url.clone();
-        let response = match self.transport().send(request).await {
-            Ok(response) => response,
-            Err(RegistryError::Status { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Ok(response) = expect((&Method::GET, url), response, &[StatusCode::OK]).await else {
-            return Ok(None);
-        };
-        let next = next_page(url, response.headers())?;
-        let bytes = match self.read_small(url, response, MAX_PAGE_SIZE).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_interruption() || matches!(error, RegistryError::TooLarge { .. }) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(serde_json::from_slice::<TagList>(&bytes)
-            .ok()
-            .map(|list| (list.tags.unwrap_or_default(), next)))
-    }
-}
-
-#[derive(Deserialize)]
-struct TagList {
-    /// Go writes `null` for none.
-    tags: Option<Vec<String>>,
 }

@@ -27,9 +27,10 @@ struct Answer {
     tags: Option<Vec<String>>,
 }
 
-struct Page {
-    tags: Vec<Tag>,
-    next: Option<Url>,
+/// A page of a list.
+pub(crate) struct Page {
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) next: Option<Url>,
 }
 
 impl RepositoryClient {
@@ -75,7 +76,7 @@ impl RepositoryClient {
     }
 
     /// One page, in as many attempts as it takes.
-    async fn list_page(&self, url: &Url) -> Result<Page, RegistryError> {
+    pub(crate) async fn list_page(&self, url: &Url) -> Result<Page, RegistryError> {
         let mut attempt = 1;
         loop {
             match self.read_tags_page(url).await {
