@@ -13,16 +13,18 @@ use crate::session;
 
 /// Copy an image or index as it is, with what refers to it
 ///
-/// Every platform, every byte of every manifest, and so every digest stays. Signatures, SBOMs and attestations go along:
-/// what the source lists as referring to the image or to parts of it, and cosign's tags. Where the destination keeps no
-/// such lists itself, they are kept for it under tags, and in layouts.
+/// Every platform, every byte of every manifest, and so every digest stays. Signatures, SBOMs and
+/// attestations go along: what the source lists as referring to the image or to parts of it, and
+/// cosign's tags. Where the destination keeps no such lists itself, they are kept for it under
+/// tags, and in layouts.
 ///
 ///     onlay copy alpine:3.22 HOST/alpine:3.22
 ///
-/// SRC is HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or
-/// docker-archive:FILE[:NAME:TAG]; DEST the same without a digest, and with its host. Blobs go straight through, and the
-/// tag moves last: whoever finds it finds everything. Where DEST names the image already, nothing is copied but what
-/// refers to it and is younger; with --no-referrers that costs one HEAD on each side.
+/// SRC is HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG],
+/// oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME:TAG]; DEST the same without a digest, and
+/// with its host. Blobs go straight through, and the tag moves last: whoever finds it finds
+/// everything. Where DEST names the image already, nothing is copied but what refers to it and is
+/// younger; with --no-referrers that costs one HEAD on each side.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Copy {
