@@ -242,3 +242,37 @@ fn a_large_layer_that_is_cut_is_not_made_again() {
         validate_registry(front.host(), "out", "v", None, Strictness::AllLayers);
     }
 }
+
+#[test]
+fn a_tag_that_may_not_move_is_told_with_both_digests() {
+    let case = Case::new();
+    let [first, _] = case.destinations();
+    let taken = case
+        .home
+        .run(&["apply", &case.base(), "ENV A=1", "-t", &first])
+        .success();
+    let sentence = "The image tag 'v' already exists in the 'out' repository and cannot be overwritten because the \
+        tag is immutable.";
+    let body = serde_json::json!({ "errors": [{ "code": "TAG_INVALID", "message": sentence }] });
+    let refusal = Misbehaviour::Answer {
+        status: 400,
+        headers: Vec::new(),
+        body: body.to_string().into_bytes(),
+    };
+    case.first.inject(Fault::always("PUT", "/manifests/v", refusal));
+    let run = case.home.run(&["apply", &case.base(), "ENV A=2", "-t", &first]);
+    assert_eq!(run.code, Some(1));
+    let told = format!(
+        "the tag `v` is immutable: it names {}, not sha256:",
+        taken.digest()
+    );
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
+
+    // Somebody else has put the same image meanwhile: as good as having done it.
+    let missing = Misbehaviour::answer(404, &[]);
+    case.first
+        .inject(Fault::times(1, "HEAD", "/manifests/v", missing));
+    case.home
+        .run(&["apply", &case.base(), "ENV A=1", "-t", &first])
+        .success();
+}

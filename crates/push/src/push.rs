@@ -239,6 +239,16 @@ pub enum PushFailure {
         /// The blob.
         digest: Digest,
     },
+    /// The tag names another image and may not move.
+    #[error("the tag `{tag}` is immutable: it names {there}, not {ours}")]
+    ImmutableTag {
+        /// The tag.
+        tag: String,
+        /// What it names.
+        there: Digest,
+        /// What was to be published.
+        ours: Digest,
+    },
     /// There is no room for a blob that several destinations read.
     #[error("a file for what several destinations need could not be made")]
     Spool {

@@ -189,16 +189,22 @@ impl Target {
         Ok(())
     }
 
-    /// Puts the tag. Where it is refused although it names this image by now, that is as good.
+    /// Puts the tag. Where it is refused although it names this image by now, that is as good; where it may not move, both
+    /// digests are told.
     async fn put_tag(&self, publication: &Publication, sources: &Sources) -> Result<(), PushFailure> {
         let refused = match self.put(publication, &self.tag, &publication.root, sources).await {
-            Err(PushFailure::Registry(error)) if error.is_refusal() => error,
+            Err(PushFailure::Registry(error)) if error.is_refusal() || error.is_immutable_tag() => error,
             put => return put,
         };
         let there = self.repository.head_manifest(&self.tag).await.ok().flatten();
         let ours = publication.root.descriptor().digest;
         match there {
             Some(there) if there.digest == ours => Ok(()),
+            Some(there) if refused.is_immutable_tag() => Err(PushFailure::ImmutableTag {
+                tag: self.tag.clone(),
+                there: there.digest,
+                ours,
+            }),
             _ => Err(refused.into()),
         }
     }
