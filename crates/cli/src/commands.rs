@@ -14,16 +14,18 @@ pub(crate) mod tags;
 
 use std::process::ExitCode;
 
+use onlay_push::TagsInFlight;
+
 use crate::arguments::{Command, Onlay};
 use crate::exit_code;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(onlay: Onlay) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Result<ExitCode> {
     match onlay.command {
-        Command::Apply(apply) => apply.run().await?,
-        Command::Build(build) => build.run().await?,
+        Command::Apply(apply) => apply.run(in_flight).await?,
+        Command::Build(build) => build.run(in_flight).await?,
         Command::Cat(cat) => cat.run().await?,
-        Command::Copy(copy) => copy.run().await?,
+        Command::Copy(copy) => copy.run(in_flight).await?,
         Command::Diff(diff) => return diff.run().await,
         Command::Digest(digest) => digest.run().await?,
         Command::History(history) => history.run().await?,

@@ -28,9 +28,11 @@ mod shutdown;
 mod terminal;
 mod time;
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
+use onlay_push::TagsInFlight;
 
 use arguments::Onlay;
 
@@ -41,17 +43,29 @@ fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start threads")),
     };
     let code = runtime.block_on(async {
+        let in_flight = TagsInFlight::none();
+        let mut command = pin!(commands::run(arguments, &in_flight));
+        let signal = tokio::select! {
+            result = &mut command => return ended(result),
+            signal = shutdown::requested() => signal,
+        };
+        // A tag that is being moved gets there or does not; then it is known which.
         tokio::select! {
-            result = commands::run(arguments) => match result {
-                Ok(code) => code,
-                Err(error) => failure::report(&error),
-            },
-            signal = shutdown::requested() => signal.exit(),
+            result = &mut command => ended(result),
+            () = in_flight.settled() => signal.exit(),
+            () = tokio::time::sleep(shutdown::PATIENCE) => signal.exit(),
         }
     });
     // What still runs in the background only reads, or writes what nothing points to yet.
     runtime.shutdown_background();
     code
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
 }
 
 /// The runtime, after a look whether threads can be had at all: it panics where limits of processes or memory forbid it.

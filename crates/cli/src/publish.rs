@@ -5,7 +5,7 @@ use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, Sta
 use onlay_dockerfile::LintedStages;
 use onlay_layer::CompressionOptions;
 use onlay_oci::PlatformSelection;
-use onlay_push::{GrowingUploads, Pusher};
+use onlay_push::{GrowingUploads, Pusher, TagsInFlight};
 use onlay_shell::Tools;
 
 use crate::commands::build::destinations::Destinations;
@@ -43,23 +43,23 @@ pub(crate) struct Request {
 }
 
 /// Builds the image, publishes it at every destination and prints where.
-pub(crate) async fn make_and_publish(request: Request) -> anyhow::Result<()> {
+pub(crate) async fn make_and_publish(request: Request, in_flight: &TagsInFlight) -> anyhow::Result<()> {
     request.output.check_files()?;
     let progress = Progress::new(&request.work.show)?;
-    let result = request.run(&progress).await;
+    let result = request.run(&progress, in_flight).await;
     // Errors are printed where it was.
     progress.finish();
     result
 }
 
 impl Request {
-    async fn run(&self, progress: &Progress) -> anyhow::Result<()> {
+    async fn run(&self, progress: &Progress, in_flight: &TagsInFlight) -> anyhow::Result<()> {
         let options = self.build_options()?;
         if self.destinations.loaded.is_some() {
             verify_docker()?;
         }
         let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
-        let pusher = self.pusher(&session);
+        let pusher = self.pusher(&session, in_flight);
         let builder = Builder {
             events: progress.events(pusher.growing.clone()),
             ..self.builder(&session, progress)
@@ -96,11 +96,12 @@ impl Request {
     }
 
     /// What publishes; layers that grow large are on their way before the image is finished.
-    fn pusher(&self, session: &Session) -> Pusher {
+    fn pusher(&self, session: &Session, in_flight: &TagsInFlight) -> Pusher {
         let destinations = &self.destinations.published;
         Pusher {
             client: session.client.clone(),
             temporary_directory: self.work.temporary_directory(),
+            in_flight: in_flight.clone(),
             growing: (!self.output.dry_run).then(|| GrowingUploads::new(&session.client, destinations)),
         }
     }

@@ -1,4 +1,5 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,8 +17,11 @@ pub(crate) enum Shutdown {
     Terminate,
 }
 
-/// Waits until the run is asked to end. Whatever is in flight is dropped then: tags come last, so nothing is published
-/// half.
+/// How long a tag that is being moved is waited for. Engines send SIGKILL 30 seconds after SIGTERM, some earlier.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until the run is asked to end. What is in flight is dropped then, but for tags: those come last, so nothing is
+/// published half.
 pub(crate) async fn requested() -> Shutdown {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

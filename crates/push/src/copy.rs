@@ -24,7 +24,7 @@ use self::failure::refusal;
 use self::place::Place;
 use self::source::Source;
 use crate::push::Pushed;
-use crate::{Publication, PushFailure};
+use crate::{Publication, PushFailure, TagsInFlight};
 
 pub use failure::{CopyError, CopyFailure};
 pub use left_out::{LeftOut, Reason};
@@ -38,6 +38,8 @@ pub struct CopyOptions {
     pub referrers: bool,
     /// What is done when the destination takes no manifest like one of these.
     pub on_refused: OnRefused,
+    /// Where it is said which tags are being moved.
+    pub in_flight: TagsInFlight,
 }
 
 /// What is done when a registry refuses a manifest for what it is.
@@ -85,7 +87,7 @@ pub async fn copy(
     let copied = async {
         let copy = Copy {
             source: Source::open(client, source).await?,
-            place: Place::open(client, destination)?,
+            place: Place::open(client, destination, &options.in_flight)?,
             options,
         };
         copy.run().await

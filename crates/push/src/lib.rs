@@ -21,6 +21,7 @@
 mod archive;
 mod copy;
 mod growing;
+mod in_flight;
 mod layout;
 mod plan;
 mod publication;
@@ -30,6 +31,7 @@ mod sources;
 
 pub use copy::{Copied, CopyError, CopyFailure, CopyOptions, LeftOut, OnRefused, Reason, copy};
 pub use growing::GrowingUploads;
+pub use in_flight::TagsInFlight;
 pub use plan::{Depth, Plan, PlannedBlob, Step};
 pub use publication::{BlobOrigin, Publication, PublishedBlob};
 pub use push::{PushError, PushFailure, Pushed, Pusher, Transfer, Transfers};

@@ -9,7 +9,7 @@ use onlay_store::{Destination, Location, StoreError};
 use crate::plan::{Depth, Plan};
 use crate::registry::Target;
 use crate::sources::Sources;
-use crate::{GrowingUploads, Publication, archive, layout};
+use crate::{GrowingUploads, Publication, TagsInFlight, archive, layout};
 
 /// What a push has brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub struct Pusher {
     pub temporary_directory: Option<PathBuf>,
     /// Uploads that were begun before the image was finished.
     pub growing: Option<GrowingUploads>,
+    /// Where it is said which tags are being moved.
+    pub in_flight: TagsInFlight,
 }
 
 impl Pusher {
@@ -160,7 +162,7 @@ impl Pusher {
     ) -> Result<Plan, PushFailure> {
         match destination.location() {
             Location::Registry(reference) => {
-                let target = Target::new(&self.client, reference);
+                let target = Target::new(&self.client, reference, &self.in_flight);
                 target.plan(publication, destination, depth).await
             }
             Location::Layout { directory, .. } => {
@@ -182,7 +184,7 @@ impl Pusher {
     ) -> Result<Pushed, PushFailure> {
         match plan.destination.location() {
             Location::Registry(reference) => {
-                let target = Target::new(&self.client, reference);
+                let target = Target::new(&self.client, reference, &self.in_flight);
                 target
                     .carry_out(plan, publication, sources, self.growing.as_ref())
                     .await

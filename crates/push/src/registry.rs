@@ -6,10 +6,10 @@ use onlay_store::Destination;
 use crate::plan::{Depth, Plan, PlannedBlob, Step};
 use crate::push::{PushFailure, Pushed, Transfer, Transfers};
 use crate::sources::Sources;
-use crate::{BlobOrigin, GrowingUploads, Publication, PublishedBlob};
+use crate::{BlobOrigin, GrowingUploads, Publication, PublishedBlob, TagsInFlight};
 
 /// How many blobs move at a time; the client bounds requests per host besides.
-const PARALLEL_BLOBS: usize = 6;
+const PARALLEL_BLOBS: usize = 8;
 
 /// How many requests that only ask are under way at a time, and how many manifests of an index.
 const PARALLEL_QUESTIONS: usize = 8;
@@ -22,14 +22,16 @@ const NOT_WORTH_ASKING: u64 = 64 * 1024;
 pub(crate) struct Target {
     repository: RepositoryClient,
     tag: String,
+    in_flight: TagsInFlight,
 }
 
 impl Target {
-    pub(crate) fn new(client: &Client, reference: &Reference) -> Self {
+    pub(crate) fn new(client: &Client, reference: &Reference, in_flight: &TagsInFlight) -> Self {
         let reference = reference.clone().with_default_tag();
         Self {
             repository: client.repository(reference.registry(), reference.repository()),
             tag: reference.identifier(),
+            in_flight: in_flight.clone(),
         }
     }
 
@@ -192,6 +194,7 @@ impl Target {
     /// Puts the tag. Where it is refused although it names this image by now, that is as good; where it may not move, both
     /// digests are told.
     async fn put_tag(&self, publication: &Publication, sources: &Sources) -> Result<(), PushFailure> {
+        let _in_flight = self.in_flight.begin();
         let refused = match self.put(publication, &self.tag, &publication.root, sources).await {
             Err(PushFailure::Registry(error)) if error.is_refusal() || error.is_immutable_tag() => error,
             put => return put,

@@ -5,6 +5,7 @@ use clap::Args;
 use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Diagnostics, Instruction, Located, SourceFile, parse_instructions};
 use onlay_oci::PlatformSelection;
+use onlay_push::TagsInFlight;
 use onlay_shell::Tools;
 use onlay_store::Location;
 use tempfile::TempDir;
@@ -58,9 +59,9 @@ pub(crate) struct Apply {
 
 impl Apply {
     /// Reads the instructions, edits the image and publishes it.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, in_flight: &TagsInFlight) -> anyhow::Result<()> {
         let (request, _held) = self.request().await?;
-        make_and_publish(request).await
+        make_and_publish(request, in_flight).await
     }
 
     /// What is to be done, all of it known; the second value must be kept until it is.

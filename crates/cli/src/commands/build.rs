@@ -13,6 +13,7 @@ use clap::Args;
 use onlay_build::{Contexts, Platforms, Recipe};
 use onlay_dockerfile::{Dockerfile, SourceFile};
 use onlay_oci::{Platform, PlatformSelection};
+use onlay_push::TagsInFlight;
 use onlay_shell::Tools;
 use tempfile::TempDir;
 
@@ -88,7 +89,7 @@ pub(crate) struct Build {
 
 impl Build {
     /// Reads the Dockerfile, builds it and publishes the image.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, in_flight: &TagsInFlight) -> anyhow::Result<()> {
         let method = if self.check {
             Method::Check
         } else {
@@ -97,7 +98,7 @@ impl Build {
         let json = is_json(self.output.format, self.call);
         let (request, _held) = self.request().await?;
         if method == Method::Build {
-            return make_and_publish(request).await;
+            return make_and_publish(request, in_flight).await;
         }
         let bases = request.stage_bases().await?;
         match &request.lint {

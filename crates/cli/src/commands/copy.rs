@@ -1,6 +1,6 @@
 use clap::{Args, ValueEnum};
 use onlay_oci::PlatformSelection;
-use onlay_push::{Copied, CopyOptions, OnRefused, copy};
+use onlay_push::{Copied, CopyOptions, OnRefused, TagsInFlight, copy};
 use onlay_store::{Destination, Location};
 
 use crate::delivery::tell;
@@ -71,10 +71,10 @@ enum RefusedChoice {
 
 impl Copy {
     /// Copies, and prints what is at the destination now.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, in_flight: &TagsInFlight) -> anyhow::Result<()> {
         let place = self.place()?;
         let progress = Progress::new(&self.show)?;
-        let result = self.copy(&place, &progress).await;
+        let result = self.copy(&place, &progress, in_flight).await;
         // Errors are printed where it was.
         progress.finish();
         let copied = result?;
@@ -91,7 +91,12 @@ impl Copy {
         destination(name).map_err(|error| Usage(format!("destination `{name}`: {error}")))
     }
 
-    async fn copy(&self, place: &Destination, progress: &Progress) -> anyhow::Result<Copied> {
+    async fn copy(
+        &self,
+        place: &Destination,
+        progress: &Progress,
+        in_flight: &TagsInFlight,
+    ) -> anyhow::Result<Copied> {
         let client = session::client(&self.registry, &Network::read(&self.registry)?)?;
         let options = CopyOptions {
             platforms: self.platform.clone(),
@@ -100,6 +105,7 @@ impl Copy {
                 RefusedChoice::Fail => OnRefused::Fail,
                 RefusedChoice::Skip => OnRefused::Skip,
             },
+            in_flight: in_flight.clone(),
         };
         progress.status(format!("copying to {place}"));
         let copied = copy(&client, &self.source, place, &options).await?;

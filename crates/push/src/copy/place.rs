@@ -12,7 +12,7 @@ use crate::layout::{self, blocking};
 use crate::push::{PushFailure, Pushed};
 use crate::registry::Target;
 use crate::sources::Sources;
-use crate::{Depth, Publication, archive};
+use crate::{Depth, Publication, TagsInFlight, archive};
 
 /// Where an image is copied to.
 pub(super) enum Place {
@@ -31,6 +31,7 @@ pub(super) struct Remote {
     reference: Reference,
     repository: RepositoryClient,
     destination: Destination,
+    in_flight: TagsInFlight,
 }
 
 /// A layout, and the tag in it.
@@ -42,7 +43,11 @@ pub(super) struct Local {
 }
 
 impl Place {
-    pub(super) fn open(client: &Client, destination: &Destination) -> Result<Self, CopyFailure> {
+    pub(super) fn open(
+        client: &Client,
+        destination: &Destination,
+        in_flight: &TagsInFlight,
+    ) -> Result<Self, CopyFailure> {
         let local = |directory, tag: &Option<Tag>, archive| {
             Self::Layout(Local {
                 directory,
@@ -56,6 +61,7 @@ impl Place {
                 repository: client.repository(reference.registry(), reference.repository()),
                 reference: reference.clone().with_default_tag(),
                 destination: destination.clone(),
+                in_flight: in_flight.clone(),
             }),
             Location::Layout { directory, tag } => local(directory.clone(), tag, None),
             Location::OciArchive { file, tag } => {
@@ -118,7 +124,7 @@ impl Place {
     pub(super) async fn bring_image(&self, publication: &Publication) -> Result<Pushed, PushFailure> {
         match self {
             Self::Registry(remote) => {
-                let target = Target::new(&remote.client, &remote.by_digest(publication));
+                let target = Target::new(&remote.client, &remote.by_digest(publication), &remote.in_flight);
                 let plan = target
                     .plan(publication, &remote.destination, Depth::Needed)
                     .await?;
@@ -160,7 +166,12 @@ impl Place {
     pub(super) async fn tag(&self, document: &Document, tag: &Tag) -> Result<(), PushFailure> {
         let descriptor = document.descriptor();
         match self {
-            Self::Registry(Remote { repository, .. }) => {
+            Self::Registry(Remote {
+                repository,
+                in_flight,
+                ..
+            }) => {
+                let _in_flight = in_flight.begin();
                 let put = repository.put_manifest(tag.as_str(), &descriptor, document.bytes());
                 Ok(put.await?)
             }
@@ -236,7 +247,7 @@ impl Remote {
         publication: &Publication,
         reference: &Reference,
     ) -> Result<Pushed, PushFailure> {
-        let target = Target::new(&self.client, reference);
+        let target = Target::new(&self.client, reference, &self.in_flight);
         let plan = target.plan_of_absent(publication, &self.destination, Depth::Needed);
         target
             .carry_out(&plan.await?, publication, &Sources::default(), None)
