@@ -293,6 +293,33 @@ fn downloads_with_a_private_authority() {
     validate_registry(registry.host(), "out", "v", None, above);
 }
 
+/// What is tried again is said, and not for long where nobody listens.
+#[test]
+fn a_registry_that_is_not_there() {
+    let home = Home::new();
+    let run = apply(&home, "127.0.0.1:1", &[]);
+    assert_eq!(run.code, Some(1));
+    let again = "127.0.0.1:1: no answer (connection refused), trying again in ";
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with(again) && lines[0].ends_with(" s (2 of 2)"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.stderr.matches("trying again").count(), 1);
+    let shown = |progress: &str| apply(&home, "127.0.0.1:1", &[progress]).stderr;
+    let json = shown("--progress=json");
+    let event: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(event["event"], "retry");
+    assert_eq!(event["host"], "127.0.0.1:1");
+    assert_eq!(event["attempt"], 2);
+    assert!(event["waitSeconds"].is_number());
+    assert!(!shown("--progress=quiet").contains("trying again"));
+    // Commands that only look say it too.
+    let look = home.run(&["digest", "127.0.0.1:1/base:1"]);
+    assert!(look.stderr.starts_with(again), "{}", look.stderr);
+}
+
 /// AWS's own services take the same way as registries.
 #[test]
 fn ecrs_api_through_a_proxy() {
@@ -588,7 +615,9 @@ fn mirrors_that_fail() {
         cuts.host(),
     ] {
         let argument = format!("{}={host}", case.front.host());
-        case.succeeds(&["--registry-mirror", &argument, "--answer-timeout", "1"]);
+        let run = case.apply(&["--registry-mirror", &argument, "--answer-timeout", "1"]);
+        let warning = format!("warning: mirror `{host}/base` was passed over: ");
+        assert!(run.success().stderr.contains(&warning), "{host}");
         assert!(!reads(&case.front).is_empty(), "{host}");
         case.front.clear_requests();
     }

@@ -13,6 +13,7 @@ use onlay_oci::{Platform, PlatformSelection};
 use onlay_store::Location;
 
 use crate::options::{OutputFormat, RegistryOptions, host_platform};
+use crate::progress::Progress;
 use crate::session::Session;
 
 /// How images are looked at.
@@ -40,7 +41,11 @@ pub(crate) struct Looked {
 impl LookOptions {
     /// Sets up registries and the cache; nothing is sent yet.
     pub(crate) fn session(&self) -> anyhow::Result<Session> {
-        Session::start(&self.registry, self.cache_dir.as_deref())
+        Session::start(
+            &self.registry,
+            self.cache_dir.as_deref(),
+            Progress::lines().observer(),
+        )
     }
 
     /// Finds an image.

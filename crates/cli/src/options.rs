@@ -241,7 +241,7 @@ pub(crate) enum ProgressChoice {
     Quiet,
     /// What buildx prints for programs: BuildKit's SolveStatus, one object a line
     Rawjson,
-    /// Everything that onlay knows, one object a line: each has an `event`, which is base, step, warning, created,
+    /// Everything that onlay knows, one object a line: each has an `event`, which is base, step, warning, retry, created,
     /// published or network
     Json,
 }

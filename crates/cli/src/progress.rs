@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use onlay_build::{BuildEvent, Events, StageBases, StepReport};
 use onlay_oci::Registry;
 use onlay_push::{GrowingUploads, LeftOut};
-use onlay_registry::{Client, PullLimit, Traffic};
+use onlay_registry::{Client, Event, Observer, PullLimit, Retry, Traffic};
 
 use self::status::Status;
 use crate::failure::Usage;
@@ -56,6 +56,8 @@ pub(crate) enum Notice<'a> {
     },
     /// Something is not at a destination although it belongs there.
     LeftOut(&'a LeftOut),
+    /// Something is tried again.
+    Retry(&'a Retry),
     /// What the run cost on the network.
     Network(&'a Network),
 }
@@ -102,6 +104,15 @@ impl Progress {
         })
     }
 
+    /// Shows lines, for commands that let nobody choose.
+    pub(crate) fn lines() -> Self {
+        Self {
+            shows: Arc::new(Shows::Lines),
+            steps: Arc::default(),
+            bases: Arc::default(),
+        }
+    }
+
     /// Gives the engine a place to send its events to. Layers that grow large begin their uploads there.
     pub(crate) fn events(&self, growing: Option<GrowingUploads>) -> Events {
         let progress = self.clone();
@@ -110,6 +121,20 @@ impl Progress {
                 growing.begin(blob);
             }
             progress.receive(event);
+        })
+    }
+
+    /// Gives registries a place to say what is tried again.
+    pub(crate) fn observer(&self) -> Observer {
+        let progress = self.clone();
+        Observer::new(move |event| match event {
+            Event::Retry(retry) => progress.tell(&Notice::Retry(&retry)),
+            Event::MirrorPassedOver { mirror, why } => {
+                progress.tell(&Notice::Warning(format!(
+                    "mirror `{mirror}` was passed over: {why}"
+                )));
+            }
+            _ => {}
         })
     }
 

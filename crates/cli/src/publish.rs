@@ -58,7 +58,11 @@ impl Request {
         if self.destinations.loaded.is_some() {
             verify_docker()?;
         }
-        let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
+        let session = Session::start(
+            &self.registry,
+            self.work.cache_dir.as_deref(),
+            progress.observer(),
+        )?;
         let pusher = self.pusher(&session, in_flight);
         let builder = Builder {
             events: progress.events(pusher.growing.clone()),
@@ -120,8 +124,13 @@ impl Request {
 
     /// What is known of the images that stages start from, without building anything.
     pub(crate) async fn stage_bases(&self) -> anyhow::Result<StageBases> {
-        let session = Session::start(&self.registry, self.work.cache_dir.as_deref())?;
-        let builder = self.builder(&session, &Progress::new(&self.work.show)?);
+        let progress = Progress::new(&self.work.show)?;
+        let session = Session::start(
+            &self.registry,
+            self.work.cache_dir.as_deref(),
+            progress.observer(),
+        )?;
+        let builder = self.builder(&session, &progress);
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use onlay_base::Listings;
-use onlay_registry::{Client, ClientOptions, Keychain, Profile, ProfileError};
+use onlay_registry::{Client, ClientOptions, Keychain, Observer, Profile, ProfileError};
 use onlay_store::Cache;
 
 use crate::environment;
@@ -26,9 +26,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sets up what the options and the environment say; nothing is sent yet.
-    pub(crate) fn start(registry: &RegistryOptions, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        registry: &RegistryOptions,
+        cache_dir: Option<&Path>,
+        observer: Observer,
+    ) -> anyhow::Result<Self> {
         let network = Network::read(registry)?;
-        let client = client(registry, &network)?;
+        let client = client(registry, &network, observer)?;
         let cache = match cache_dir
             .map(Path::to_owned)
             .or_else(environment::cache_directory)
@@ -47,7 +51,11 @@ impl Session {
 }
 
 /// Sets registries up as the options and the environment say; nothing is sent yet.
-pub(crate) fn client(registry: &RegistryOptions, network: &Network) -> anyhow::Result<Client> {
+pub(crate) fn client(
+    registry: &RegistryOptions,
+    network: &Network,
+    observer: Observer,
+) -> anyhow::Result<Client> {
     let options = ClientOptions {
         insecure_registries: registry.insecure_registry.iter().cloned().collect(),
         tls_registries: registry.tls.iter().cloned().collect(),
@@ -61,6 +69,7 @@ pub(crate) fn client(registry: &RegistryOptions, network: &Network) -> anyhow::R
         proxies: network.proxies.clone(),
         authorities: network.authorities.clone(),
         hosts: network.hosts.clone(),
+        observer,
         connect_timeout: registry.connect_timeout,
         answer_timeout: registry.answer_timeout,
         idle_timeout: registry.idle_timeout,

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use onlay_http::{ClientError, ConnectionOptions, Connections, Reach, is_final};
+use onlay_http::{ClientError, ConnectionOptions, Connections, Reach, Trouble};
 use reqwest::Method;
 use url::Url;
 
@@ -102,7 +102,7 @@ fn failure(error: reqwest::Error) -> ConnectorError {
         ConnectorError::timeout(error.into())
     } else if error.is_builder() {
         ConnectorError::user(error.into())
-    } else if is_final(&error) {
+    } else if Trouble::of(&error) == Trouble::Final {
         ConnectorError::other(error.into(), None)
     } else {
         ConnectorError::io(error.into())

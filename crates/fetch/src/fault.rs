@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onlay_http::{MAX_RETRY_AFTER, is_final, retry_after};
+use onlay_http::{MAX_RETRY_AFTER, Trouble, retry_after};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
@@ -29,7 +29,7 @@ impl Stop {
     /// What a failed connection means.
     pub(crate) fn connection(url: &Url, source: reqwest::Error) -> Self {
         let (place, source) = (place(url), source.without_url());
-        if is_final(&source) {
+        if Trouble::of(&source) == Trouble::Final {
             let attempts = 1;
             return Self::Error(FetchError::Transport {
                 place,
@@ -83,6 +83,14 @@ impl Fault {
         match self {
             Self::Status { wait, .. } => *wait,
             _ => None,
+        }
+    }
+
+    /// How often a download is worth being tried in all that ends this way, of as many attempts as there usually are.
+    pub(crate) fn attempts(&self, url: &Url, usual: u32) -> u32 {
+        match self {
+            Self::Transport { source, .. } => Trouble::of(source).attempts(url, usual),
+            _ => usual,
         }
     }
 

@@ -60,7 +60,7 @@ impl<'a> Transfer<'a> {
             if self.furthest - before >= GETTING_AHEAD {
                 attempt = 1;
             }
-            if attempt >= self.options.attempts {
+            if attempt >= fault.attempts(self.url, self.options.attempts) {
                 return Err(fault.into_error(attempt));
             }
             let own = pause(self.options.first_pause, attempt - 1);

@@ -1,13 +1,11 @@
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use reqwest::{Proxy, Response};
 use url::Url;
 
 use crate::address::is_private_address;
-use crate::resolver::{ForbiddenName, GuardedResolver, Lookup, system};
+use crate::resolver::{GuardedResolver, Lookup, system};
 use crate::{Authorities, HostOptions, ProxyOptions, Reach, tls};
 
 /// How connections are made.
@@ -140,20 +138,6 @@ impl Pools {
     }
 }
 
-/// Tells whether a connection fails the same way the next time: the two do not agree on TLS, or the name has no address
-/// that may be asked.
-pub fn is_final(error: &(dyn Error + 'static)) -> bool {
-    if error.is::<ForbiddenName>() || tls::is_refusal(error) {
-        return true;
-    }
-    // An I/O error gives its inner error's cause as its own, so that one is looked at by itself.
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match inner {
-        Some(inner) => is_final(inner),
-        None => error.source().is_some_and(is_final),
-    }
-}
-
 fn pool(
     options: &ConnectionOptions,
     host: &str,
@@ -188,18 +172,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::Trouble;
 
-    #[test]
-    fn what_fails_the_same_way_again_however_deep() {
-        let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
-        assert!(is_final(&io::Error::other(io::Error::other(certificate))));
-        let name = "a".to_owned();
-        assert!(is_final(&io::Error::other(ForbiddenName {
-            name,
-            reach: Reach::Public
-        })));
-        assert!(!is_final(&io::Error::from(io::ErrorKind::ConnectionRefused)));
-    }
     /// Answers one request, if one comes.
     async fn serve(listener: TcpListener) {
         let (mut connection, _) = listener.accept().await.unwrap();
@@ -232,7 +206,7 @@ mod tests {
         let answer = connections.to(&url, reach).get(url).send().await;
         server.abort();
         let answer = answer.map_err(|error| {
-            assert!(is_final(&error), "{error:?}");
+            assert_eq!(Trouble::of(&error), Trouble::Final, "{error:?}");
             format!("{error:?}")
         })?;
         Ok(connections.reach_from(&answer))
@@ -259,5 +233,34 @@ mod tests {
         // One of several may do.
         let mixed = always(&["169.254.169.254", "127.0.0.1"]);
         assert_eq!(ask(&mixed, None, Reach::Anywhere).await, Ok(Reach::Anywhere));
+    }
+    /// What came of asking a server that gives this answer, or is not there.
+    async fn trouble(name: &str, answer: Option<&'static [u8]>) -> Trouble {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        match answer {
+            None => drop(listener),
+            Some(answer) => drop(tokio::spawn(async move {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                _ = connection.read(&mut [0; 1024]).await.unwrap();
+                connection.write_all(answer).await.unwrap();
+            })),
+        }
+        let connections = Connections::new(&ConnectionOptions::default()).unwrap();
+        let url = Url::parse(&format!("http://{name}:{port}/")).unwrap();
+        let request = connections.to(&url, Reach::Anywhere).get(url);
+        Trouble::of(&request.send().await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn troubles() {
+        assert_eq!(trouble("127.0.0.1", None).await, Trouble::Refused);
+        // Source: RFC 6761, names below `invalid` are never known.
+        assert_eq!(trouble("nobody.invalid", None).await, Trouble::UnknownName);
+        assert_eq!(
+            trouble("127.0.0.1", Some(b"SSH-2.0-x\r\n\r\n")).await,
+            Trouble::Malformed
+        );
+        assert_eq!(trouble("127.0.0.1", Some(b"HTTP/1.1 2")).await, Trouble::Passing);
     }
 }

@@ -18,11 +18,13 @@ mod origin;
 mod proxy;
 mod resolver;
 mod tls;
+mod trouble;
 mod wait;
 
 pub use address::{Reach, is_forbidden};
-pub use connections::{ClientError, ConnectionOptions, Connections, is_final};
+pub use connections::{ClientError, ConnectionOptions, Connections};
 pub use origin::Origin;
 pub use proxy::{ProxyError, ProxyOptions};
 pub use tls::{Authorities, CertificateError, ClientCertificate, HostOptions, Verification};
+pub use trouble::Trouble;
 pub use wait::{MAX_PAUSE, MAX_RETRY_AFTER, pause, retry_after};

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use crate::is_forbidden;
+use crate::trouble::is_loopback;
 
 /// Which proxies requests go through, as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say it. The default has none.
 ///
@@ -196,14 +197,6 @@ fn address(url: &Url) -> Option<IpAddr> {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
         Host::Domain(_) => None,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let is_local = |name: &str| name == "localhost" || name.ends_with(".localhost");
-    match address(url) {
-        Some(address) => address.is_loopback(),
-        None => url.host_str().is_some_and(is_local),
     }
 }
 

@@ -35,7 +35,10 @@ impl Resolve for GuardedResolver {
         let reach = self.reach;
         let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
-            let found = found.await?;
+            let found = found.await.map_err(|source| UnknownName {
+                name: name.as_str().to_owned(),
+                source,
+            })?;
             let allowed: Vec<SocketAddr> = found
                 .into_iter()
                 .filter(|address| reach.allows_address(address.ip()))
@@ -58,4 +61,12 @@ impl Resolve for GuardedResolver {
 pub(crate) struct ForbiddenName {
     pub(crate) name: String,
     pub(crate) reach: Reach,
+}
+
+/// A name that could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` could not be looked up")]
+pub(crate) struct UnknownName {
+    pub(crate) name: String,
+    pub(crate) source: io::Error,
 }

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::repository::{Access, content_length};
-use crate::retry::{ATTEMPTS, pause};
+use crate::retry::ATTEMPTS;
 use crate::transport::{expect, place};
 use crate::{Action, RegistryError, RepositoryClient};
 
@@ -134,7 +134,15 @@ impl Transfer {
             };
             self.move_on(interrupted)?;
         }
-        tokio::time::sleep(pause(self.attempts)).await;
+        let why = format!(
+            "the transfer stops at {} of {} bytes",
+            self.received, self.descriptor.size
+        );
+        let url = self
+            .repository
+            .url(&format!("blobs/{}", self.descriptor.digest))?;
+        let client = self.repository.client();
+        client.wait_to_retry(&url, self.attempts, ATTEMPTS, why).await;
         self.start().await
     }
 

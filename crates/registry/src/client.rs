@@ -13,8 +13,8 @@ use crate::endpoint::default_endpoint;
 use crate::limiter::Limiters;
 use crate::pull_limit::PullLimits;
 use crate::{
-    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Profile, ProxyOptions,
-    PullLimit, RegistryError, RepositoryClient, UploadForm,
+    Authorities, ClientError, Counters, Extension, HostOptions, Keychain, Mirrors, Observer, Profile,
+    ProxyOptions, PullLimit, RegistryError, RepositoryClient, UploadForm,
 };
 
 /// How registries are reached.
@@ -40,6 +40,8 @@ pub struct ClientOptions {
     pub authorities: Authorities,
     /// Hosts that are spoken to in their own way, by host, and port where it is not the usual one.
     pub hosts: BTreeMap<String, HostOptions>,
+    /// Who is told what is tried again, and of mirrors that fail.
+    pub observer: Observer,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long an answer may take to begin, where the registry only has to look something up.
@@ -61,6 +63,7 @@ impl Default for ClientOptions {
             proxies: ProxyOptions::default(),
             authorities: Authorities::default(),
             hosts: BTreeMap::new(),
+            observer: Observer::default(),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30),

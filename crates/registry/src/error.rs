@@ -27,7 +27,7 @@ pub enum RegistryError {
         words: String,
     },
     /// It could not be reached, or the connection broke, however often it was tried.
-    #[error("{method} {place}: no answer after {attempts} attempts")]
+    #[error("{method} {place}: no answer{}", times(*attempts))]
     Transport {
         /// The method.
         method: Method,
@@ -321,6 +321,13 @@ impl RegistryError {
     pub fn is_unauthorized(&self) -> bool {
         let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
         matches!(self, Self::Status { status, .. } if wanted.contains(status))
+    }
+}
+
+fn times(attempts: u32) -> String {
+    match attempts {
+        1 => String::new(),
+        _ => format!(" after {attempts} attempts"),
     }
 }
 

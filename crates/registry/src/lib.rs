@@ -8,6 +8,7 @@
 //! - renews credentials that died, once, and repeats the request with its body from the start;
 //! - waits and tries again where that helps, and never before a registry's `Retry-After` is over;
 //! - keeps to the rates that are known, and finds out how much each host takes of each kind of request;
+//! - says to an [`Observer`] what is tried again;
 //! - counts.
 //!
 //! Everything that is read is verified: digest, size, media type. A download that is cut or stalls goes on where it
@@ -29,6 +30,7 @@ mod counters;
 mod digest_tags;
 mod endpoint;
 mod error;
+mod event;
 mod extension;
 mod hosts_toml;
 mod keychain;
@@ -56,6 +58,7 @@ pub use client::{Client, ClientOptions};
 pub use counters::{Counters, Traffic};
 pub use digest_tags::DigestTags;
 pub use error::RegistryError;
+pub use event::{Event, Observer, Retry};
 pub use extension::{Extension, ExtensionError, ExtensionFuture, Pace, Presence};
 pub use keychain::{Keychain, KeychainError};
 pub use mirrors::{MirrorError, Mirrors};

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::answer::{Answer, Verdict};
-use crate::retry::{MAX_RETRY_AFTER, MIRROR_MAX_RETRY_AFTER, pause};
+use crate::retry::{MAX_RETRY_AFTER, MIRROR_MAX_RETRY_AFTER};
 use crate::transport::{Fault, Request, Transport, place};
 use crate::{Action, Pace, PullLimit, RegistryError};
 
@@ -20,12 +20,13 @@ impl Transport<'_> {
         attempt: u32,
         sent: Result<Answer, Fault>,
     ) -> Result<Option<Response>, RegistryError> {
-        let is_last = attempt >= self.attempts();
+        let (url, of) = (&request.url, self.attempts());
+        let is_last = attempt >= of;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(fault) if request.retries && !is_last && !fault.is_final() => {
-                drop(fault);
-                tokio::time::sleep(pause(attempt)).await;
+            Err(fault) if request.retries && attempt < fault.attempts(url, of) => {
+                let of = fault.attempts(url, of);
+                self.client.wait_to_retry(url, attempt, of, fault.summary()).await;
                 return Ok(None);
             }
             Err(fault) => return Err(fault.into_error(request, attempt)),
@@ -41,10 +42,14 @@ impl Transport<'_> {
             // Nobody waits for a mirror, but it is left alone for as long as it asks.
             Some(_) if self.has_successor => Ok(Some(answer.response)),
             // The next attempt waits at the limiter, and so does everybody else.
-            Some(_) => Ok(None),
-            None if answer.verdict == Verdict::Throttled => Ok(None),
-            None => {
-                tokio::time::sleep(pause(attempt)).await;
+            wait if wait.is_some() || answer.verdict == Verdict::Throttled => {
+                self.client
+                    .tell_retry(url, attempt, of, wait, answered(&answer.response));
+                Ok(None)
+            }
+            _ => {
+                let why = answered(&answer.response);
+                self.client.wait_to_retry(url, attempt, of, why).await;
                 Ok(None)
             }
         }
@@ -104,4 +109,8 @@ impl Transport<'_> {
             MAX_RETRY_AFTER
         }
     }
+}
+
+fn answered(response: &Response) -> String {
+    format!("answered {}", response.status().as_u16())
 }

@@ -12,7 +12,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::mirrors::{Source, Sources};
-use crate::retry::{ATTEMPTS, is_throttling, pause};
+use crate::retry::{ATTEMPTS, is_throttling};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place, status_error};
 use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, UploadForm};
 
@@ -118,7 +118,8 @@ impl RepositoryClient {
         if self.is_last || !error.is_for_others() {
             return false;
         }
-        tracing::warn!(registry = %self.registry, repository = %self.repository, %error, "mirror passed over");
+        let mirror = format!("{}/{}", self.registry, self.repository);
+        self.client.tell_passed_over(mirror, error);
         if let Some(mirror) = &self.mirror {
             mirror.has_failed.store(true, Ordering::Relaxed);
         }
@@ -254,7 +255,8 @@ impl RepositoryClient {
             match self.read_small(&url, response, MAX_MANIFEST_SIZE).await {
                 Ok(bytes) => break (announced, media_type, bytes),
                 Err(error) if error.is_interruption() && attempt < ATTEMPTS && self.is_last => {
-                    tokio::time::sleep(pause(attempt)).await;
+                    let why = "the answer breaks off".to_owned();
+                    self.client.wait_to_retry(&url, attempt, ATTEMPTS, why).await;
                     attempt += 1;
                 }
                 Err(error) => return Err(error.after(attempt)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use onlay_http::{Origin, Reach, is_final, is_forbidden};
+use onlay_http::{Origin, Reach, Trouble, is_forbidden};
 use onlay_oci::{Registry, Repository};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
@@ -300,12 +300,25 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Tells whether the same would happen again: the two do not agree on TLS.
-    pub(crate) fn is_final(&self) -> bool {
+    /// How often a request is worth being tried in all that ends this way, of as many attempts as there usually are.
+    pub(crate) fn attempts(&self, url: &Url, usual: u32) -> u32 {
         match self {
-            Self::Transport(error) => is_final(error),
-            Self::Timeout(_) | Self::Body(_) => false,
-            Self::Closed(_) => true,
+            Self::Transport(error) => Trouble::of(error).attempts(url, usual),
+            Self::Timeout(_) | Self::Body(_) => usual,
+            Self::Closed(_) => 1,
+        }
+    }
+
+    /// What happened, in a few words.
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::Transport(error) if error.is_timeout() => {
+                "no answer (connecting takes too long)".to_owned()
+            }
+            Self::Transport(error) => format!("no answer ({})", Trouble::of(error)),
+            Self::Timeout(limit) => format!("no answer within {} seconds", limit.as_secs()),
+            Self::Body(error) => format!("what is sent could not be read: {error}"),
+            Self::Closed(_) => "asks to be left alone".to_owned(),
         }
     }
 

@@ -9,7 +9,6 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::repository::Access;
-use crate::retry::pause;
 use crate::transport::{Body, LONG_PATIENCE, Request, checked, expect, place};
 use crate::{Action, BlobBody, RegistryError, RepositoryClient, UploadForm};
 
@@ -181,7 +180,12 @@ impl UploadSession {
             } else if !is_worth_another_session(&error) {
                 return Err(error);
             } else {
-                tokio::time::sleep(pause(sessions)).await;
+                let why = "the upload breaks off".to_owned();
+                let url = repository.url("blobs/uploads/")?;
+                repository
+                    .client()
+                    .wait_to_retry(&url, sessions, SESSIONS, why)
+                    .await;
                 if repository.head_blob(digest).await?.is_some() {
                     return Ok(());
                 }

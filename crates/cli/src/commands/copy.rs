@@ -97,7 +97,11 @@ impl Copy {
         progress: &Progress,
         in_flight: &TagsInFlight,
     ) -> anyhow::Result<Copied> {
-        let client = session::client(&self.registry, &Network::read(&self.registry)?)?;
+        let client = session::client(
+            &self.registry,
+            &Network::read(&self.registry)?,
+            progress.observer(),
+        )?;
         let options = CopyOptions {
             platforms: self.platform.clone(),
             referrers: !self.no_referrers,

@@ -30,6 +30,14 @@ pub(super) fn render(notice: &Notice<'_>) -> Option<Value> {
             merge(&mut value, output::left_out(left_out));
             value
         }
+        Notice::Retry(retry) => json!({
+            "event": "retry",
+            "host": retry.host,
+            "why": retry.why,
+            "attempt": retry.attempt,
+            "of": retry.of,
+            "waitSeconds": retry.wait.map(|wait| wait.as_secs_f64()),
+        }),
         Notice::Network(network) => json!({
             "event": "network",
             "requests": network.traffic.requests,

@@ -1,6 +1,7 @@
 //! `--progress=plain`: lines for people, on terminals above the status.
 
 use onlay_build::{BuildEvent, How, StepReport};
+use onlay_registry::Retry;
 
 use super::{Network, Notice, first_line};
 use crate::output::Published;
@@ -25,8 +26,24 @@ pub(super) fn render(notice: &Notice<'_>) -> Vec<String> {
             left_out.kind(),
             left_out.reason
         )],
+        Notice::Retry(retry) => vec![repetition(retry)],
         Notice::Network(network) => network_lines(network),
     }
+}
+
+fn repetition(retry: &Retry) -> String {
+    let Retry {
+        host,
+        attempt,
+        of,
+        why,
+        ..
+    } = retry;
+    let when = match retry.wait {
+        Some(wait) => format!(" in {:.1} s", wait.as_secs_f64()),
+        None => String::new(),
+    };
+    format!("{host}: {why}, trying again{when} ({attempt} of {of})")
 }
 
 fn network_lines(network: &Network) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use onlay_oci::{Descriptor, Family, MediaType};
-use onlay_registry::{BlobBody, Client, ClientOptions, RegistryError};
+use onlay_registry::{BlobBody, Client, ClientOptions, Event, Observer, RegistryError};
 use onlay_testkit::{FrontAuth, Misbehaviour};
 
 use crate::case::{Case, bytes, layer, read, repository, soon};
@@ -141,7 +142,7 @@ async fn errors_tell_place_and_attempts() {
     case.inject(100, "HEAD", "", Misbehaviour::Stall(Duration::from_secs(2)));
     let digest = layer(&[]).digest;
     let cases = [
-        (repository(&client, &nobody, "a"), "no answer after 6 attempts"),
+        (repository(&client, &nobody, "a"), "no answer after 2 attempts"),
         (
             repository(&client, &silent_host, "a"),
             "no answer after 6 attempts",
@@ -187,4 +188,65 @@ async fn a_manifest_is_asked_for_as_often_as_is_said() {
     // The HTTP library repeats by itself what an old connection broke off.
     assert!(counts[0] >= 6);
     assert_eq!(counts[1], 6);
+}
+
+/// Every repetition is told before it is waited for, and what hardly ever passes is not tried as often.
+#[tokio::test]
+async fn repetitions_are_told() {
+    let told = Arc::<Mutex<Vec<Event>>>::default();
+    let log = told.clone();
+    let options = || ClientOptions {
+        observer: Observer::new({
+            let log = log.clone();
+            move |event| log.lock().unwrap().push(event)
+        }),
+        insecure_registries: ["nobody.invalid".to_owned()].into(),
+        ..ClientOptions::default()
+    };
+    let retries = || -> Vec<String> {
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        let line = |event| match event {
+            Event::Retry(retry) => format!(
+                "{}: {} ({} of {})",
+                retry.host, retry.why, retry.attempt, retry.of
+            ),
+            other => panic!("{other:?}"),
+        };
+        told.into_iter().map(line).collect()
+    };
+    let digest = layer(&[]).digest;
+
+    let client = Client::new(options()).unwrap();
+    let unknown = repository(&client, "nobody.invalid", "a")
+        .head_blob(&digest)
+        .await;
+    assert!(
+        unknown
+            .unwrap_err()
+            .to_string()
+            .ends_with("no answer after 3 attempts")
+    );
+    let line = |number| format!("nobody.invalid: no answer (no such host) ({number} of 3)");
+    assert_eq!(retries(), [line(2), line(3)]);
+
+    let case = Case::with(FrontAuth::Registry, options());
+    let host = case.front.host().to_owned();
+    case.inject(1, "HEAD", "", Misbehaviour::answer(503, &[("Retry-After", "1")]));
+    case.inject(1, "HEAD", "", Misbehaviour::answer(500, &[]));
+    assert_eq!(case.repository("a").head_blob(&digest).await.unwrap(), None);
+    let lines = [
+        format!("{host}: answered 503 (2 of 6)"),
+        format!("{host}: answered 500 (3 of 6)"),
+    ];
+    assert_eq!(retries(), lines);
+
+    let blob = bytes(100_000);
+    let descriptor = case.store("a", &blob).await;
+    case.inject(1, "GET", "/blobs/", Misbehaviour::CutBody { after: 50_000 });
+    assert!(read(&case.repository("a"), &descriptor).await.unwrap() == blob);
+    let cut = retries();
+    assert!(
+        matches!(&cut[..], [one] if one.starts_with(&format!("{host}: the transfer stops at "))),
+        "{cut:?}"
+    );
 }
