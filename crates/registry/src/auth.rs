@@ -1,101 +1,114 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use onlay_http::Reach;
-use onlay_oci::Repository;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use serde::Deserialize;
-use url::Url;
+use tokio::time::Instant;
 
+use crate::scope::Scopes;
 use crate::{Credential, Secret};
 
 /// How a registry wants to be asked, as its challenge says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
-    Bearer {
-        realm: String,
-        service: Option<String>,
-        scope: Option<String>,
-    },
+    Bearer(Bearer),
 }
 
-/// What is known of one registry's wishes, and the tokens it was given for.
+/// Where tokens are had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) realm: String,
+    pub(crate) service: Option<String>,
+    /// What the refused request needs, in the registry's opinion.
+    pub(crate) scopes: Scopes,
+    /// Whether the token was a good one, but not for this.
+    pub(crate) lacks_scope: bool,
+}
+
+/// How tokens are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenForm {
+    /// GET, with the password as Basic authentication.
+    Get,
+    /// The POST of OAuth2.
+    Post,
+}
+
+/// What is known of one registry's wishes, and the tokens it has given.
 #[derive(Debug, Default)]
 pub(crate) struct AuthState {
     pub(crate) challenge: Option<Challenge>,
     /// Where that challenge may lead, after the address it came from.
     pub(crate) reach: Reach,
-    tokens: BTreeMap<String, Token>,
-    /// What the keychain found, by repository.
-    found: BTreeMap<Repository, Option<Credential>>,
+    /// The form that the token endpoint was found to want instead of the usual one.
+    pub(crate) form: Option<TokenForm>,
+    /// In the order they were given.
+    tokens: Vec<Token>,
     /// Counts up with every renewal, so that of several requests that failed together only one renews.
     pub(crate) generation: u64,
 }
 
+/// A token, dead ones too: they say what to ask for again.
 #[derive(Debug)]
 struct Token {
+    scopes: Scopes,
     value: Secret,
     good_until: Instant,
 }
 
-/// What a token endpoint answers.
-#[derive(Deserialize)]
-pub(crate) struct TokenAnswer {
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<u64>,
-}
+/// How many tokens of one registry are kept, so that a run over thousands of repositories does not collect them all.
+const MAX_TOKENS: usize = 64;
 
-/// What a token without `expires_in` is good for.
-///
-/// Source: distribution "Token Authentication Specification".
-const DEFAULT_LIFETIME: u64 = 60;
 /// A token is not used in its last seconds, lest it dies on the way.
-const MARGIN: u64 = 10;
+const MARGIN: Duration = Duration::from_secs(10);
 
 impl AuthState {
-    pub(crate) fn token(&self, scope: &str) -> Option<&Secret> {
-        self.tokens
-            .get(scope)
-            .filter(|token| Instant::now() < token.good_until)
-            .map(|token| &token.value)
+    /// A token that serves a request.
+    pub(crate) fn token(&self, needed: &Scopes) -> Option<&Secret> {
+        let now = Instant::now();
+        let mut tokens = self.tokens.iter().rev();
+        let token = tokens.find(|token| now < token.good_until && token.scopes.covers(needed));
+        token.map(|token| &token.value)
     }
 
-    pub(crate) fn keep(&mut self, scope: &str, answer: TokenAnswer) -> Option<Secret> {
-        let value = answer
-            .token
-            .or(answer.access_token)
-            .filter(|token| !token.is_empty())
-            .map(Secret::new)?;
-        let seconds = answer.expires_in.unwrap_or(DEFAULT_LIFETIME).clamp(1, 24 * 3600);
-        let good_until = Instant::now() + Duration::from_secs(seconds.saturating_sub(MARGIN).max(1));
-        self.tokens.insert(
-            scope.to_owned(),
-            Token {
-                value: value.clone(),
-                good_until,
-            },
-        );
-        Some(value)
+    /// What a token is asked for, where one is needed: what the last one was good for, so that those who shared it can
+    /// share the next, and whatever else is done to the same resources.
+    pub(crate) fn wanted(&self, needed: &Scopes) -> Scopes {
+        let mut tokens = self.tokens.iter().rev();
+        match tokens.find(|token| token.scopes.covers(needed)) {
+            Some(token) => needed.union(&token.scopes),
+            None => self
+                .tokens
+                .iter()
+                .fold(needed.clone(), |wanted, token| wanted.widened(&token.scopes)),
+        }
     }
 
-    /// What the keychain found for a repository, if it was asked.
-    pub(crate) fn found(&self, repository: &Repository) -> Option<&Option<Credential>> {
-        self.found.get(repository)
+    /// Keeps a token, in the place of those that it makes superfluous.
+    pub(crate) fn keep(&mut self, scopes: Scopes, value: Secret, lifetime: Duration) {
+        self.tokens.retain(|token| !scopes.covers(&token.scopes));
+        if self.tokens.len() >= MAX_TOKENS {
+            self.tokens.remove(0);
+        }
+        let margin = MARGIN.min(lifetime / 2);
+        self.tokens.push(Token {
+            scopes,
+            value,
+            good_until: Instant::now() + (lifetime - margin),
+        });
     }
 
-    pub(crate) fn keep_found(&mut self, repository: &Repository, found: Option<Credential>) {
-        self.found.insert(repository.clone(), found);
-    }
-
-    pub(crate) fn forget(&mut self, scope: &str) {
-        self.tokens.remove(scope);
+    /// Uses no token any more that served a request, and remembers only what they were for.
+    pub(crate) fn discard(&mut self, needed: &Scopes) {
+        let now = Instant::now();
+        for token in &mut self.tokens {
+            if token.scopes.covers(needed) {
+                token.good_until = now;
+            }
+        }
     }
 }
 
@@ -123,11 +136,16 @@ impl Challenge {
             return None;
         }
         let mut parameters = parameters(rest);
-        Some(Self::Bearer {
+        let scope = parameters.remove("scope").unwrap_or_default();
+        Some(Self::Bearer(Bearer {
             realm: parameters.remove("realm")?,
             service: parameters.remove("service"),
-            scope: parameters.remove("scope"),
-        })
+            scopes: Scopes::parse(&scope),
+            // RFC 6750 §3.1.
+            lacks_scope: parameters
+                .remove("error")
+                .is_some_and(|error| error == "insufficient_scope"),
+        }))
     }
 }
 
@@ -148,27 +166,17 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// The scopes of a token request; what is pushed to comes first, since some servers read only the first scope.
-pub(crate) fn token_url(realm: &Url, service: Option<&str>, scope: &str) -> Url {
-    let mut url = realm.clone();
-    {
-        let mut query = url.query_pairs_mut();
-        if let Some(service) = service {
-            query.append_pair("service", service);
-        }
-        for scope in scope.split(' ').filter(|scope| !scope.is_empty()) {
-            query.append_pair("scope", scope);
-        }
-    }
-    url
-}
-
-pub(crate) fn basic(credential: &Credential) -> Option<HeaderValue> {
-    let Credential::Password { username, password } = credential else {
-        return None;
-    };
+pub(crate) fn basic(username: &str, password: &Secret) -> Option<HeaderValue> {
     let encoded = STANDARD.encode(format!("{username}:{}", password.reveal()));
     sensitive(&format!("Basic {encoded}"))
+}
+
+/// The header for a registry that wants Basic authentication. Tokens are nothing that it could take.
+pub(crate) fn basic_of(credential: &Credential) -> Option<HeaderValue> {
+    match credential {
+        Credential::Password { username, password } => basic(username, password),
+        Credential::IdentityToken { .. } | Credential::RegistryToken(_) => None,
+    }
 }
 
 pub(crate) fn bearer(token: &Secret) -> Option<HeaderValue> {
@@ -189,49 +197,72 @@ mod tests {
     fn challenges() {
         let parse = |text: &str| Challenge::parse(text);
         assert_eq!(parse("Basic realm=\"x\""), Some(Challenge::Basic));
+        let challenge = r#"Bearer realm="https://a.example/t",service="s, t",scope="repository:x:pull,push",error="insufficient_scope""#;
         assert_eq!(
-            parse(r#"Bearer realm="https://a.example/t",service="s, t",scope="repository:x:pull,push""#),
-            Some(Challenge::Bearer {
+            parse(challenge),
+            Some(Challenge::Bearer(Bearer {
                 realm: "https://a.example/t".to_owned(),
                 service: Some("s, t".to_owned()),
-                scope: Some("repository:x:pull,push".to_owned()),
-            })
+                scopes: Scopes::parse("repository:x:pull,push"),
+                lacks_scope: true,
+            }))
         );
         assert_eq!(
             parse("bearer realm=https://a.example/t , x=y"),
-            Some(Challenge::Bearer {
+            Some(Challenge::Bearer(Bearer {
                 realm: "https://a.example/t ".to_owned(),
                 service: None,
-                scope: None,
-            })
+                scopes: Scopes::default(),
+                lacks_scope: false,
+            }))
         );
         assert_eq!(parse("Negotiate"), None);
         assert_eq!(parse("Bearer service=x"), None);
     }
 
-    #[test]
-    fn tokens_are_kept_by_scope_while_they_are_good() {
+    #[tokio::test(start_paused = true)]
+    async fn tokens_serve_what_they_cover_while_they_are_good() {
         let mut state = AuthState::default();
-        let answer = |seconds| TokenAnswer {
-            token: Some("t".to_owned()),
-            access_token: None,
-            expires_in: Some(seconds),
-        };
-        state.keep("a", answer(300));
-        assert!(state.token("a").is_some() && state.token("b").is_none());
-        state.forget("a");
-        assert!(state.token("a").is_none());
-        assert!(
-            state
-                .keep(
-                    "a",
-                    TokenAnswer {
-                        token: None,
-                        access_token: None,
-                        expires_in: None
-                    }
-                )
-                .is_none()
+        let (pull, push) = (
+            Scopes::parse("repository:a:pull"),
+            Scopes::parse("repository:a:pull,push"),
         );
+        let mount = Scopes::parse("repository:a:pull,push repository:b:pull");
+        state.keep(push.clone(), Secret::new("1"), Duration::from_secs(300));
+        assert_eq!(state.token(&pull), Some(&Secret::new("1")));
+        assert_eq!(state.token(&mount), None);
+        state.keep(mount.clone(), Secret::new("2"), Duration::from_secs(300));
+        assert_eq!(state.token(&pull), Some(&Secret::new("2")));
+        assert_eq!(state.tokens.len(), 1);
+
+        tokio::time::advance(Duration::from_secs(291)).await;
+        assert_eq!(state.token(&pull), None);
+        assert_eq!(state.wanted(&pull), mount);
+        let other = Scopes::parse("repository:a:pull repository:c:pull");
+        assert_eq!(
+            state.wanted(&other).to_string(),
+            "repository:a:pull,push repository:c:pull"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_token_serves_nobody() {
+        let mut state = AuthState::default();
+        let scope = |name: &str| Scopes::parse(&format!("repository:{name}:pull"));
+        state.keep(scope("a"), Secret::new("1"), Duration::from_secs(300));
+        state.keep(scope("b"), Secret::new("2"), Duration::from_secs(300));
+        state.discard(&scope("a"));
+        assert_eq!(state.token(&scope("a")), None);
+        assert_eq!(state.token(&scope("b")), Some(&Secret::new("2")));
+    }
+
+    #[tokio::test]
+    async fn tokens_do_not_pile_up() {
+        let mut state = AuthState::default();
+        for index in 0..1000 {
+            let scope = Scopes::parse(&format!("repository:{index}:pull"));
+            state.keep(scope, Secret::new("t"), Duration::from_secs(300));
+        }
+        assert_eq!(state.tokens.len(), MAX_TOKENS);
     }
 }

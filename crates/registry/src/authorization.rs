@@ -1,13 +1,18 @@
 //! Who a request comes from: credentials and tokens, as the registry's challenges ask for them.
 
 use onlay_http::Reach;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use onlay_oci::{Registry, Repository};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
-use url::Url;
 
-use crate::auth::{AuthState, Challenge, TokenAnswer, basic, bearer, token_url};
-use crate::transport::{Body, Request, Transport, place, plain, read_answer, status_error};
-use crate::{Action, Credential, RegistryError, Secret};
+use crate::auth::{AuthState, Challenge, basic_of, bearer};
+use crate::helper::Freshness;
+use crate::identity::{Authorization, Identity};
+use crate::keychain::Found;
+use crate::scope::Scopes;
+use crate::token::Sharing;
+use crate::transport::Transport;
+use crate::{Client, CredentialSource, RegistryError, Trail, TrailStep};
 
 /// A registry's refusal, as far as something can be learnt from it.
 pub(crate) struct Refusal {
@@ -29,219 +34,172 @@ pub(crate) enum Renewal {
     Hopeless,
     /// What another request has got meanwhile.
     Known,
-    /// A header of its own.
-    Fresh(HeaderValue),
+    /// Something of its own.
+    Fresh(Authorization),
 }
 
-/// Who may use a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    All,
-    None,
+impl Client {
+    /// Tells where the credential for a repository, or for a whole registry, is from, and what was asked before: the
+    /// keychain, then the extension that speaks for the registry. Both are asked as for a request.
+    pub async fn explain_credential(&self, registry: &Registry, repository: Option<&Repository>) -> Trail {
+        let mut trail = self.options().keychain.explain(registry, repository).await;
+        let is_settled = trail
+            .steps()
+            .iter()
+            .any(|step| matches!(step, TrailStep::Chosen { .. } | TrailStep::Failed { .. }));
+        let Some(extension) = self.extension(registry).filter(|_| !is_settled) else {
+            return trail;
+        };
+        let source = CredentialSource::Extension;
+        trail.0.push(match extension.credential(registry, false).await {
+            Ok(Some(credential)) => TrailStep::Chosen {
+                source,
+                kind: credential.kind(),
+            },
+            Ok(None) => TrailStep::Empty { source },
+            Err(error) => TrailStep::Failed {
+                reason: error.to_string(),
+            },
+        });
+        trail
+    }
 }
 
 impl Transport<'_> {
-    /// The header for a scope, as far as the registry's wishes are known.
-    pub(crate) async fn authorization(
-        &self,
-        scope: &str,
-    ) -> Result<(Option<HeaderValue>, u64), RegistryError> {
+    /// What a request for a scope is sent with, as far as the registry's wishes are known.
+    pub(crate) async fn authorization(&self, scope: &str) -> Result<Authorization, RegistryError> {
         let state = self.client.state(self.registry);
         let mut auth = state.auth.lock().await;
-        let generation = auth.generation;
-        let header = match auth.challenge.clone() {
-            None => None,
-            Some(Challenge::Basic) => self.credential(&mut auth, false).await?.as_ref().and_then(basic),
-            Some(Challenge::Bearer { realm, service, .. }) => match auth.token(scope) {
-                Some(token) => bearer(token),
-                None => {
-                    self.fetch_token(&mut auth, &realm, service.as_deref(), scope, Sharing::All)
-                        .await?
-                }
-            },
-        };
-        Ok((header, generation))
+        match auth.challenge.clone() {
+            None => Ok(self.authorization_of(None, None, &auth)),
+            Some(Challenge::Basic) => {
+                let found = self.find_credential(Freshness::Kept).await?;
+                Ok(self.basic_authorization(found, &auth))
+            }
+            Some(Challenge::Bearer(challenge)) => {
+                let needed = Scopes::parse(scope);
+                let Some(header) = auth.token(&needed).and_then(bearer) else {
+                    return self
+                        .fetch_token(&mut auth, &challenge, &needed, Sharing::All)
+                        .await;
+                };
+                let found = self.find_credential(Freshness::Kept).await?;
+                Ok(self.authorization_of(Some(header), found, &auth))
+            }
+        }
     }
 
     /// Learns from a refusal, and gets what the request may be repeated with.
     pub(crate) async fn renew(&self, scope: &str, refusal: &Refusal) -> Result<Renewal, RegistryError> {
-        // 403 means "not you", except where ECR says that its token is too old (aws.md §1.3).
-        if refusal.status == StatusCode::FORBIDDEN && !self.may_mean_expired(refusal) {
-            return Ok(Renewal::Hopeless);
-        }
         let state = self.client.state(self.registry);
         let mut auth = state.auth.lock().await;
+        let refused = self.find_credential(Freshness::Kept).await?;
+        // 403 means "not you", except where ECR says that its token is too old (aws.md §1.3).
+        if refusal.status == StatusCode::FORBIDDEN && !may_mean_expired(refusal, refused.as_ref()) {
+            return Ok(Renewal::Hopeless);
+        }
         if auth.generation != refusal.generation && refusal.renewals == 0 {
             return Ok(Renewal::Known);
         }
         auth.generation += 1;
-        auth.forget(scope);
+        let needed = Scopes::parse(scope);
+        auth.discard(&needed);
         let knew_basic = auth.challenge == Some(Challenge::Basic);
-        if let Some(challenge) = Challenge::of(&refusal.headers) {
-            auth.challenge = Some(challenge);
+        let challenge = Challenge::of(&refusal.headers);
+        if challenge.is_some() {
             auth.reach = refusal.reach;
         }
-        let header = match auth.challenge.clone() {
-            None => None,
+        let challenge = challenge.or_else(|| auth.challenge.clone());
+        let fresh = match challenge {
+            None => Authorization::default(),
             Some(Challenge::Basic) => {
-                let refused = auth.found(self.repository).cloned();
-                let credential = self.credential(&mut auth, knew_basic).await?;
-                // The same password again would be refused again; extensions and helpers may have fresh ones.
-                let is_worth_it = !knew_basic
-                    || self.client.extension(self.registry).is_some()
-                    || refused.as_ref() != Some(&credential);
-                credential.filter(|_| is_worth_it).as_ref().and_then(basic)
-            }
-            Some(Challenge::Bearer { realm, service, .. }) => {
-                // Where tokens die so early that requests use up each other's, this one gets its own.
-                let sharing = if refusal.renewals < 2 {
-                    Sharing::All
-                } else {
-                    Sharing::None
+                auth.challenge = Some(Challenge::Basic);
+                let found = match knew_basic {
+                    true => self.find_credential(Freshness::Renewed).await?,
+                    false => refused.clone(),
                 };
-                self.fetch_token(&mut auth, &realm, service.as_deref(), scope, sharing)
-                    .await?
+                // The same password again would be refused again; an extension knows best itself.
+                let is_of_extension = found.as_ref().is_some_and(Found::is_of_extension);
+                let is_worth_it = !knew_basic || is_of_extension || refused != found;
+                self.basic_authorization(found.filter(|_| is_worth_it), &auth)
+            }
+            Some(Challenge::Bearer(challenge)) => {
+                // What is asked for belongs to this request only.
+                let mut general = challenge.clone();
+                (general.scopes, general.lacks_scope) = Default::default();
+                auth.challenge = Some(Challenge::Bearer(general));
+                if challenge.lacks_scope && refusal.renewals > 0 {
+                    return Ok(Renewal::Hopeless);
+                }
+                // Where tokens die so early that requests use up each other's, this one gets its own.
+                let sharing = match refusal.renewals {
+                    0 | 1 => Sharing::All,
+                    _ => Sharing::None,
+                };
+                self.fetch_token(&mut auth, &challenge, &needed, sharing).await?
             }
         };
-        Ok(header.map_or(Renewal::Hopeless, Renewal::Fresh))
+        Ok(match fresh.header {
+            Some(_) => Renewal::Fresh(fresh),
+            None => Renewal::Hopeless,
+        })
     }
 
-    /// ECR's words for a token that is too old. An answer to HEAD has no words, so there it may mean that once.
-    fn may_mean_expired(&self, refusal: &Refusal) -> bool {
-        let words = String::from_utf8_lossy(&refusal.body);
-        let wordless = refusal.method == Method::HEAD && refusal.renewals == 0;
-        words.contains("authorization token has expired")
-            || (wordless && self.client.extension(self.registry).is_some())
-    }
-
-    /// The credential for this repository. The keychain is asked once, since that may run a program, and again when what
-    /// it found was refused.
-    async fn credential(
-        &self,
-        auth: &mut AuthState,
-        renew: bool,
-    ) -> Result<Option<Credential>, RegistryError> {
-        let known = auth.found(self.repository).filter(|_| !renew).cloned();
-        let found = match known {
-            Some(found) => found,
-            None => {
-                let keychain = &self.client.options().keychain;
-                let found = keychain.credential(self.registry, self.repository).await;
-                let found = found.map_err(|source| RegistryError::Keychain {
-                    registry: self.registry.to_string(),
-                    source,
-                })?;
-                auth.keep_found(self.repository, found.clone());
-                found
-            }
-        };
-        if found.is_some() {
+    /// The credential for this repository: the keychain's, else the extension's. Both are asked again for what was refused.
+    pub(crate) async fn find_credential(&self, freshness: Freshness) -> Result<Option<Found>, RegistryError> {
+        let keychain = &self.client.options().keychain;
+        let found = keychain
+            .credential(self.registry, self.repository, freshness)
+            .await;
+        let found = found.map_err(|source| RegistryError::Keychain {
+            registry: self.registry.to_string(),
+            source,
+        })?;
+        let Some(extension) = self.client.extension(self.registry).filter(|_| found.is_none()) else {
             return Ok(found);
-        }
-        let Some(extension) = self.client.extension(self.registry) else {
-            return Ok(None);
         };
-        extension
-            .credential(self.registry, renew)
+        let credential = extension
+            .credential(self.registry, freshness == Freshness::Renewed)
             .await
             .map_err(|source| RegistryError::Extension {
                 registry: self.registry.to_string(),
                 source,
-            })
-    }
-
-    /// Asks the token endpoint; the state is locked meanwhile, so that several requests share one answer.
-    async fn fetch_token(
-        &self,
-        auth: &mut AuthState,
-        realm: &str,
-        service: Option<&str>,
-        scope: &str,
-        sharing: Sharing,
-    ) -> Result<Option<HeaderValue>, RegistryError> {
-        let endpoint = self.endpoint()?;
-        let realm = endpoint
-            .join(realm)
-            .ok()
-            .filter(|realm| is_acceptable_realm(realm, &endpoint, auth.reach))
-            .ok_or_else(|| RegistryError::Forbidden {
-                place: place(&endpoint),
-                target: realm.split('?').next().unwrap_or_default().to_owned(),
             })?;
-        let mut request = match self.credential(auth, false).await? {
-            Some(Credential::RegistryToken(token)) => return Ok(bearer(&token)),
-            Some(Credential::IdentityToken(token)) => exchange(&realm, service, scope, &token),
-            credential => {
-                let mut headers = HeaderMap::new();
-                if let Some(basic) = credential.as_ref().and_then(basic) {
-                    headers.insert(AUTHORIZATION, basic);
-                }
-                plain(
-                    Action::FetchToken,
-                    Method::GET,
-                    token_url(&realm, service, scope),
-                    headers,
-                    Body::Empty,
-                )
-            }
-        };
-        request.patience = self.client.options().answer_timeout;
-        request.reach = auth.reach;
-        let mut attempt = 0;
-        let response = loop {
-            attempt += 1;
-            let sent = self.send_once(&request, None).await;
-            if let Some(response) = self.settle(&request, attempt, sent).await? {
-                break response;
-            }
-        };
-        let status = response.status();
-        let body = read_answer(response).await;
-        if !status.is_success() {
-            return Err(status_error(&request, status, &body));
+        let source = CredentialSource::Extension;
+        Ok(credential.map(|credential| Found { credential, source }))
+    }
+
+    fn basic_authorization(&self, found: Option<Found>, auth: &AuthState) -> Authorization {
+        let header = found.as_ref().and_then(|found| basic_of(&found.credential));
+        self.authorization_of(header, found, auth)
+    }
+
+    pub(crate) fn authorization_of(
+        &self,
+        header: Option<HeaderValue>,
+        found: Option<Found>,
+        auth: &AuthState,
+    ) -> Authorization {
+        Authorization {
+            header,
+            identity: Some(self.identity(found.map(|found| found.source))),
+            generation: auth.generation,
         }
-        let missing = || RegistryError::Answer {
-            method: request.method.clone(),
-            place: place(&request.url),
-            what: "token",
-        };
-        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| missing())?;
-        let token = auth.keep(scope, answer).ok_or_else(missing)?;
-        if sharing == Sharing::None {
-            auth.forget(scope);
+    }
+
+    pub(crate) fn identity(&self, source: Option<CredentialSource>) -> Identity {
+        Identity {
+            registry: self.registry.clone(),
+            source,
         }
-        Ok(bearer(&token))
     }
 }
 
-/// A token endpoint gets the password, so it must be as safe as the registry itself; and one in a private network is for
-/// registries there only.
-fn is_acceptable_realm(realm: &Url, endpoint: &Url, reach: Reach) -> bool {
-    let as_safe = realm.scheme() == "https" || (realm.scheme() == "http" && endpoint.scheme() == "http");
-    as_safe && reach.allows(realm)
-}
-
-/// The OAuth2 form of a token request.
-///
-/// Source: distribution "OAuth2 Token Authentication".
-fn exchange(realm: &Url, service: Option<&str>, scope: &str, token: &Secret) -> Request {
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "refresh_token")
-        .append_pair("service", service.unwrap_or_default())
-        .append_pair("client_id", "onlay")
-        .append_pair("scope", scope)
-        .append_pair("refresh_token", token.reveal())
-        .finish();
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
-    plain(
-        Action::FetchToken,
-        Method::POST,
-        realm.clone(),
-        headers,
-        Body::Bytes(form.into()),
-    )
+/// ECR's words for a token that is too old. An answer to HEAD has no words, so there it may mean that once, if there can
+/// be another.
+fn may_mean_expired(refusal: &Refusal, refused: Option<&Found>) -> bool {
+    let words = String::from_utf8_lossy(&refusal.body);
+    let wordless = refusal.method == Method::HEAD && refusal.renewals == 0;
+    words.contains("authorization token has expired")
+        || (wordless && refused.is_some_and(Found::is_renewable))
 }

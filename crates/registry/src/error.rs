@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::pull_limit::in_words;
-use crate::{ExtensionError, KeychainError, PullLimit};
+use crate::{ExtensionError, Identity, KeychainError, PullLimit};
 
 /// Why a registry did not do what was asked of it.
 ///
@@ -25,6 +25,16 @@ pub enum RegistryError {
         status: StatusCode,
         /// The registry's own words.
         words: String,
+        /// Who asked; none where credentials do not go, such as behind a redirect.
+        identity: Option<Box<Identity>>,
+    },
+    /// There was no token to be had. It says nothing about what the token was for.
+    #[error("no token for `{}`", identity.registry)]
+    Token {
+        /// Who asked for it.
+        identity: Box<Identity>,
+        /// What happened.
+        source: Box<RegistryError>,
     },
     /// It could not be reached, or the connection broke, however often it was tried.
     #[error("{method} {place}: no answer{}", times(*attempts))]
@@ -222,7 +232,27 @@ impl RegistryError {
 
     /// Tells whether the connection failed, not the registry's answer.
     pub(crate) fn is_interruption(&self) -> bool {
-        matches!(self, Self::Transport { .. } | Self::Timeout { .. })
+        match self {
+            Self::Token { source, .. } => source.is_interruption(),
+            error => matches!(error, Self::Transport { .. } | Self::Timeout { .. }),
+        }
+    }
+
+    /// Tells whether the registry, or its token endpoint, found something wrong with the request.
+    pub(crate) fn is_client_error(&self) -> bool {
+        match self {
+            Self::Token { source, .. } => source.is_client_error(),
+            error => matches!(error, Self::Status { status, .. } if status.is_client_error()),
+        }
+    }
+
+    /// Who was asking when the registry answered with an error; none where credentials do not go.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Token { identity, .. } => Some(identity),
+            Self::Status { identity, .. } => identity.as_deref(),
+            _ => None,
+        }
     }
 
     /// The same as the last of several attempts, where it says how often it was tried.
@@ -293,6 +323,7 @@ impl RegistryError {
     /// know of it.
     pub(crate) fn is_for_others(&self) -> bool {
         match self {
+            Self::Token { source, .. } => source.is_for_others(),
             Self::Status { .. }
             | Self::Transport { .. }
             | Self::Timeout { .. }
@@ -320,7 +351,10 @@ impl RegistryError {
     /// Tells whether the registry wants other credentials, or more rights.
     pub fn is_unauthorized(&self) -> bool {
         let wanted = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
-        matches!(self, Self::Status { status, .. } if wanted.contains(status))
+        match self {
+            Self::Token { source, .. } => source.is_unauthorized(),
+            error => matches!(error, Self::Status { status, .. } if wanted.contains(status)),
+        }
     }
 }
 
@@ -358,6 +392,11 @@ const MAX_WORDS: usize = 600;
 
 /// The registry's own words: the specification's error codes, else the beginning of what looks like text.
 pub(crate) fn words(body: &[u8]) -> String {
+    redacted_words(body, |text| text)
+}
+
+/// The same, without what `redact` takes out of it, which must see the whole.
+pub(crate) fn redacted_words(body: &[u8], redact: impl Fn(String) -> String) -> String {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<Entry>,
@@ -380,7 +419,8 @@ pub(crate) fn words(body: &[u8]) -> String {
     };
     // A hostile registry must not move the cursor of a terminal.
     let printable = |character: char| if character.is_control() { ' ' } else { character };
-    text.chars()
+    redact(text)
+        .chars()
         .map(printable)
         .take(MAX_WORDS)
         .collect::<String>()
@@ -398,6 +438,7 @@ mod tests {
             place: "registry.example/v2/a/manifests/b".to_owned(),
             status: StatusCode::BAD_REQUEST,
             words: words(body.as_bytes()),
+            identity: None,
         }
     }
 

@@ -1,79 +1,87 @@
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use onlay_oci::{Registry, Repository};
-use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 
-use crate::{Credential, Secret};
+use crate::auth_file::AuthFile;
+use crate::helper::{Answers, Freshness};
+use crate::{Credential, CredentialHelper, CredentialSource, Secret, Trail, TrailStep};
 
-/// Finds credentials: the texts of docker's configuration files, in order of precedence.
+/// Finds credentials: in what was given for a registry and in the texts of docker's and containers' configuration files,
+/// in the order in which they were added.
 ///
-/// In each, helpers named for a registry come first, then entries from the longest path to the host, then the general
-/// helper. Docker Hub is found under each of its names.
+/// In each file, helpers named for a registry come first, then entries from the longest path to the host, then the general
+/// helper. The first that has a credential counts, Docker Hub is found under each of its names, and what fails is an
+/// error: it must not pass for "no credential". What helpers answer is kept for an hour at most, and asked for again
+/// when it was refused.
 ///
 /// Source: docker/cli `config.json`; containers-auth.json(5) for paths; registry.md §3.3.
 #[derive(Clone, Debug, Default)]
 pub struct Keychain {
-    files: Vec<ConfigFile>,
+    sources: Vec<Source>,
     helpers_in: Option<PathBuf>,
+    answers: Answers,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-struct ConfigFile {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
-    #[serde(default, rename = "credHelpers")]
-    helpers: BTreeMap<String, String>,
-    #[serde(default, rename = "credsStore")]
-    general_helper: Option<String>,
+#[derive(Clone, Debug)]
+enum Source {
+    Given {
+        by: String,
+        name: String,
+        credential: Credential,
+    },
+    File(AuthFile),
+    Absent(String),
 }
 
-#[derive(Clone, Default, Deserialize)]
-struct Entry {
-    #[serde(default)]
-    auth: Option<String>,
-    #[serde(default)]
-    username: Option<String>,
-    #[serde(default)]
-    password: Option<String>,
-    #[serde(default, rename = "identitytoken")]
-    identity_token: Option<String>,
-    #[serde(default, rename = "registrytoken")]
-    registry_token: Option<String>,
+/// A credential, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) credential: Credential,
+    pub(crate) source: CredentialSource,
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+/// Docker Hub as docker calls it in its files.
+///
+/// Source: docker/cli `registry.IndexServer`.
+const HUB: &str = "https://index.docker.io/v1/";
 
-/// What a helper prints.
-#[derive(Deserialize)]
-struct Helped {
-    #[serde(rename = "Username")]
-    username: String,
-    #[serde(rename = "Secret")]
-    secret: String,
-}
+/// Docker Hub's other names.
+const HUB_NAMES: [&str; 4] = [
+    "index.docker.io",
+    "index.docker.io/v1",
+    "registry-1.docker.io",
+    "registry.hub.docker.com",
+];
 
 impl Keychain {
-    /// Adds the text of a configuration file; the first one that has an entry counts.
+    /// Adds a user's name and password for a registry, or a path below it; `by` is what trails and errors call it.
+    #[must_use]
+    pub fn with_password(mut self, by: &str, name: &str, username: &str, password: Secret) -> Self {
+        self.sources.push(Source::Given {
+            by: by.to_owned(),
+            name: name.to_owned(),
+            credential: Credential::Password {
+                username: username.to_owned(),
+                password,
+            },
+        });
+        self
+    }
+
+    /// Adds the text of a configuration file.
     ///
     /// # Errors
     /// The text is not a configuration file; `name` is what the error calls it.
     pub fn with_config(mut self, name: &str, text: &[u8]) -> Result<Self, KeychainError> {
-        let file = serde_json::from_slice(text).map_err(|source| KeychainError::Malformed {
-            name: name.to_owned(),
-            source,
-        })?;
-        self.files.push(file);
+        self.sources.push(Source::File(AuthFile::parse(name, text)?));
         Ok(self)
+    }
+
+    /// Notes a configuration file that is not there, for the trail.
+    #[must_use]
+    pub fn with_absent(mut self, name: &str) -> Self {
+        self.sources.push(Source::Absent(name.to_owned()));
+        self
     }
 
     /// Looks for credential helpers in this directory, instead of where the system looks for programs.
@@ -83,280 +91,241 @@ impl Keychain {
         self
     }
 
-    /// Finds the credential for a repository; none means that it is asked without.
+    /// Tells where the credential for a repository, or for a whole registry, is from, and what was asked before. Helpers
+    /// are run as for a request.
+    pub async fn explain(&self, registry: &Registry, repository: Option<&Repository>) -> Trail {
+        let mut trail = Trail::default();
+        let names = Names::of(registry, repository);
+        // What fails stands in the trail.
+        let _ = self.search(&names, Freshness::Kept, &mut trail).await;
+        trail
+    }
+
+    /// Finds the credential for a repository, or for a whole registry; none means that it is asked without.
     ///
     /// # Errors
-    /// An entry does not decode, or a helper fails: that must not pass for "no credential".
+    /// An entry does not decode, or a helper fails.
     pub(crate) async fn credential(
         &self,
         registry: &Registry,
-        repository: &Repository,
-    ) -> Result<Option<Credential>, KeychainError> {
-        let keys = keys(registry, repository);
-        for file in &self.files {
-            if let Some(found) = file.credential(&keys, self.helpers_in.as_deref()).await? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        repository: Option<&Repository>,
+        freshness: Freshness,
+    ) -> Result<Option<Found>, KeychainError> {
+        let names = Names::of(registry, repository);
+        self.search(&names, freshness, &mut Trail::default()).await
     }
-}
 
-impl ConfigFile {
-    async fn credential(
+    async fn search(
         &self,
-        keys: &[String],
-        helpers_in: Option<&Path>,
-    ) -> Result<Option<Credential>, KeychainError> {
-        for key in keys {
-            if let Some(helper) = self.helpers.get(key) {
-                return ask(helper, key, helpers_in).await;
-            }
-        }
-        for key in keys {
-            let entry = self.auths.iter().find(|(name, _)| bare(name) == key.as_str());
-            if let Some(credential) = entry
-                .map(|(name, entry)| entry.credential(name))
-                .transpose()?
-                .flatten()
-            {
-                return Ok(Some(credential));
-            }
-        }
-        let Some(helper) = &self.general_helper else {
-            return Ok(None);
-        };
-        for key in keys
-            .iter()
-            .filter(|key| !key.contains('/') || key.ends_with("/v1/"))
-        {
-            if let Some(credential) = ask(helper, key, helpers_in).await? {
-                return Ok(Some(credential));
+        names: &Names,
+        freshness: Freshness,
+        trail: &mut Trail,
+    ) -> Result<Option<Found>, KeychainError> {
+        for source in &self.sources {
+            let asked_before = trail.0.len();
+            let found = match source {
+                Source::Given { by, name, credential } => Ok(names.given(by, name, credential)),
+                Source::File(file) => self.search_file(file, names, freshness, trail).await,
+                Source::Absent(place) => {
+                    trail.0.push(TrailStep::Absent { place: place.clone() });
+                    continue;
+                }
+            };
+            let step = match &found {
+                Ok(Some(Found { credential, source })) => TrailStep::Chosen {
+                    source: source.clone(),
+                    kind: credential.kind(),
+                },
+                Err(error) => TrailStep::Failed {
+                    reason: error.to_string(),
+                },
+                Ok(None) if trail.0.len() > asked_before => continue,
+                Ok(None) => TrailStep::Silent {
+                    place: source.place().to_owned(),
+                },
+            };
+            trail.0.push(step);
+            if !matches!(found, Ok(None)) {
+                return found;
             }
         }
         Ok(None)
     }
-}
 
-impl Entry {
-    fn credential(&self, name: &str) -> Result<Option<Credential>, KeychainError> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(token) = given(&self.registry_token) {
-            return Ok(Some(Credential::RegistryToken(Secret::new(token))));
+    async fn search_file(
+        &self,
+        file: &AuthFile,
+        names: &Names,
+        freshness: Freshness,
+        trail: &mut Trail,
+    ) -> Result<Option<Found>, KeychainError> {
+        let named = |key: &String| Some((file.helper(key)?.to_owned(), names.servers(key)));
+        if let Some((helper, servers)) = names.keys.iter().find_map(named) {
+            // Whoever names a helper for a registry does not mean another entry.
+            return self.ask(file, &helper, &servers, freshness, trail).await;
         }
-        if let Some(token) = given(&self.identity_token) {
-            return Ok(Some(Credential::IdentityToken(Secret::new(token))));
-        }
-        if let Some(auth) = given(&self.auth) {
-            let malformed = || KeychainError::Auth {
+        for key in &names.keys {
+            let Some((name, credential)) = file.entry(key)? else {
+                continue;
+            };
+            let source = CredentialSource::Entry {
+                file: file.name.clone(),
                 name: name.to_owned(),
             };
-            let decoded = STANDARD.decode(auth.trim()).map_err(|_| malformed())?;
-            let text = String::from_utf8(decoded).map_err(|_| malformed())?;
-            let (username, password) = text.split_once(':').ok_or_else(malformed)?;
-            return Ok(Some(login(username, password.trim_end_matches('\0'))));
+            match credential {
+                Some(credential) => return Ok(Some(Found { credential, source })),
+                None => trail.0.push(TrailStep::Empty { source }),
+            }
         }
-        let (username, password) = (given(&self.username), given(&self.password));
-        Ok(username
-            .zip(password)
-            .map(|(username, password)| login(&username, &password)))
-    }
-}
-
-/// Docker writes the name `<token>` where the password is a token to be exchanged.
-fn login(username: &str, password: &str) -> Credential {
-    let secret = Secret::new(password);
-    match username {
-        "<token>" => Credential::IdentityToken(secret),
-        username => Credential::Password {
-            username: username.to_owned(),
-            password: secret,
-        },
-    }
-}
-
-/// The names that an entry may have, the most specific first.
-fn keys(registry: &Registry, repository: &Repository) -> Vec<String> {
-    let mut keys = Vec::new();
-    let mut path = format!("{registry}/{}", repository.as_str());
-    loop {
-        keys.push(path.clone());
-        match path.rsplit_once('/') {
-            Some((shorter, _)) => path = shorter.to_owned(),
-            None => break,
+        match file.general_helper() {
+            Some(helper) => {
+                self.ask(file, helper, &names.servers(&names.host), freshness, trail)
+                    .await
+            }
+            None => Ok(None),
         }
     }
-    if registry.is_docker_hub() {
-        let aliases = [
-            "https://index.docker.io/v1/",
-            "index.docker.io/v1",
-            "index.docker.io",
-            "registry-1.docker.io",
-        ];
-        keys.extend(aliases.map(str::to_owned));
-    }
-    keys
-}
 
-/// Entries are also written as URLs.
-fn bare(name: &str) -> &str {
-    // Docker Hub's own key is looked up as it is.
-    if name == "https://index.docker.io/v1/" {
-        return name;
-    }
-    let name = name.trim_start_matches("https://").trim_start_matches("http://");
-    name.trim_end_matches('/')
-        .trim_end_matches("/v2")
-        .trim_end_matches("/v1")
-}
-
-/// How long a helper may take; some ask a person.
-const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Runs `docker-credential-HELPER get`, with the server on its standard input.
-///
-/// Source: docker/docker-credential-helpers README.
-async fn ask(
-    helper: &str,
-    server: &str,
-    helpers_in: Option<&Path>,
-) -> Result<Option<Credential>, KeychainError> {
-    let failed = |message: String| KeychainError::Helper {
-        helper: helper.to_owned(),
-        message,
-    };
-    if helper.contains('/') {
-        return Err(failed("its name has a slash".to_owned()));
-    }
-    let name = format!("docker-credential-{helper}");
-    let program = helpers_in.map_or_else(|| PathBuf::from(&name), |directory| directory.join(&name));
-    let mut child = tokio::process::Command::new(program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read is told apart by what it answers.
-        let _ = stdin.write_all(server.as_bytes()).await;
-    }
-    let output = tokio::time::timeout(HELPER_TIMEOUT, child.wait_with_output())
-        .await
-        .map_err(|_| failed(format!("no answer within {} seconds", HELPER_TIMEOUT.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let message = format!("{printed}{}", String::from_utf8_lossy(&output.stderr));
-        // The one failure that means "none"; it is told by its words, in either place.
-        return if message.contains("credentials not found") {
-            Ok(None)
-        } else {
-            Err(failed(message.trim().to_owned()))
+    /// Asks a helper for each name of one server.
+    async fn ask(
+        &self,
+        file: &AuthFile,
+        helper: &str,
+        servers: &[String],
+        freshness: Freshness,
+        trail: &mut Trail,
+    ) -> Result<Option<Found>, KeychainError> {
+        let helper = match &self.helpers_in {
+            Some(directory) => CredentialHelper::new(helper).in_directory(directory),
+            None => CredentialHelper::new(helper),
         };
+        for server in servers {
+            let source = CredentialSource::Helper {
+                file: file.name.clone(),
+                program: helper.program(),
+                server: server.clone(),
+            };
+            match self.answers.get(&helper, server, freshness).await? {
+                Some(credential) => return Ok(Some(Found { credential, source })),
+                None => trail.0.push(TrailStep::Empty { source }),
+            }
+        }
+        Ok(None)
     }
-    let Helped { username, secret } = serde_json::from_str(&printed)
-        .map_err(|_| failed("its answer is not what helpers print".to_owned()))?;
-    Ok(Some(login(&username, &secret)))
+}
+
+impl Source {
+    fn place(&self) -> &str {
+        match self {
+            Self::Given { by, .. } => by,
+            Self::File(file) => &file.name,
+            Self::Absent(name) => name,
+        }
+    }
+}
+
+impl Found {
+    /// Tells whether the same place may give another credential when this one was refused.
+    pub(crate) fn is_renewable(&self) -> bool {
+        match self.source {
+            CredentialSource::Helper { .. } | CredentialSource::Extension => true,
+            CredentialSource::Given { .. } | CredentialSource::Entry { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_of_extension(&self) -> bool {
+        self.source == CredentialSource::Extension
+    }
+}
+
+/// The names that a registry and a repository may stand under.
+struct Names {
+    host: String,
+    /// All of them, the most specific first.
+    keys: Vec<String>,
+    is_hub: bool,
+}
+
+impl Names {
+    fn of(registry: &Registry, repository: Option<&Repository>) -> Self {
+        let mut keys = Vec::new();
+        let mut path = registry.to_string();
+        if let Some(repository) = repository {
+            path = format!("{path}/{repository}");
+        }
+        loop {
+            keys.push(path.clone());
+            match path.rsplit_once('/') {
+                Some((shorter, _)) => path = shorter.to_owned(),
+                None => break,
+            }
+        }
+        let is_hub = registry.is_docker_hub();
+        if is_hub {
+            keys.push(HUB.to_owned());
+            keys.extend(HUB_NAMES.map(str::to_owned));
+        }
+        Self {
+            host: path,
+            keys,
+            is_hub,
+        }
+    }
+
+    /// What a helper is asked for: docker and containers' tools name Docker Hub differently.
+    fn servers(&self, key: &str) -> Vec<String> {
+        let mut servers = vec![key.to_owned()];
+        if self.is_hub && key != HUB {
+            servers.push(HUB.to_owned());
+        }
+        servers
+    }
+
+    fn given(&self, by: &str, name: &str, credential: &Credential) -> Option<Found> {
+        let is_meant = self.keys.iter().any(|key| crate::auth_file::is_for(name, key));
+        is_meant.then(|| Found {
+            credential: credential.clone(),
+            source: CredentialSource::Given {
+                by: by.to_owned(),
+                name: name.to_owned(),
+            },
+        })
+    }
 }
 
 /// Why a credential could not be looked up. The texts have no secret in them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeychainError {
-    /// Not a configuration file.
-    #[error("`{name}` is not a docker configuration file")]
+    /// Not a configuration file. What stands there is not shown: it may be a secret in the wrong place.
+    #[error("`{name}` is not a docker configuration file: line {line}, column {column}")]
     Malformed {
         /// The file, or where else the text is from.
         name: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, counted from 1.
+        column: usize,
     },
     /// An entry that does not decode.
-    #[error("the `auth` of `{name}` is not base64 of `user:password`")]
+    #[error("the `auth` of `{name}` in `{file}` is not base64 of `user:password`")]
     Auth {
+        /// The file.
+        file: String,
         /// The entry's name.
         name: String,
     },
-    /// A helper that failed.
-    #[error("docker-credential-{helper}: {message}")]
+    /// A helper that failed. Its own words are not shown: they may have a secret in them.
+    #[error("{program} {operation}: {what}")]
     Helper {
-        /// The helper.
-        helper: String,
-        /// Its own words.
-        message: String,
+        /// The program.
+        program: String,
+        /// What it was asked to do.
+        operation: &'static str,
+        /// How it failed.
+        what: String,
     },
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn find(config: &str, registry: &str, repository: &str) -> Option<String> {
-        let keychain = Keychain::default()
-            .with_config("config.json", config.as_bytes())
-            .unwrap();
-        let found = keychain
-            .credential(&registry.parse().unwrap(), &repository.parse().unwrap())
-            .await
-            .unwrap();
-        found.map(|credential| match credential {
-            Credential::Password { username, password } => format!("{username}:{}", password.reveal()),
-            Credential::IdentityToken(token) => format!("identity {}", token.reveal()),
-            Credential::RegistryToken(token) => format!("registry {}", token.reveal()),
-        })
-    }
-
-    #[tokio::test]
-    async fn the_longest_path_wins() {
-        let config = r#"{"auths":{"h.example":{"auth":"YTox"},"h.example/team":{"auth":"YjoyOjM="},
-            "https://h.example:5000/v2/":{"username":"c","password":"4"},"t.example":{"identitytoken":"id"}}}"#;
-        assert_eq!(find(config, "h.example", "other/x").await.as_deref(), Some("a:1"));
-        assert_eq!(
-            find(config, "h.example", "team/x").await.as_deref(),
-            Some("b:2:3")
-        );
-        assert_eq!(find(config, "h.example:5000", "x").await.as_deref(), Some("c:4"));
-        assert_eq!(
-            find(config, "t.example", "x").await.as_deref(),
-            Some("identity id")
-        );
-        assert_eq!(find(config, "none.example", "x").await, None);
-    }
-
-    #[tokio::test]
-    async fn docker_hub_has_many_names() {
-        for key in ["https://index.docker.io/v1/", "docker.io", "index.docker.io"] {
-            let config = format!(r#"{{"auths":{{"{key}":{{"auth":"YTox"}}}}}}"#);
-            assert_eq!(
-                find(&config, "docker.io", "library/x").await.as_deref(),
-                Some("a:1"),
-                "{key}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_helper_that_fails_is_not_nobody() {
-        let config = r#"{"credHelpers":{"h.example":"onlay-no-such-helper"}}"#;
-        let keychain = Keychain::default()
-            .with_config("config.json", config.as_bytes())
-            .unwrap();
-        let found = keychain
-            .credential(&"h.example".parse().unwrap(), &"x".parse().unwrap())
-            .await;
-        assert!(matches!(found, Err(KeychainError::Helper { .. })));
-    }
-
-    #[test]
-    fn secrets_do_not_print() {
-        let text = r#"{"auths":{"h.example":{"auth":"c2VjcmV0OnNlY3JldA==","password":"hunter2"}}}"#;
-        let keychain = Keychain::default().with_config("x", text.as_bytes()).unwrap();
-        let printed = format!("{keychain:?} {:?}", Secret::new("hunter2"));
-        assert!(
-            !printed.contains("hunter2") && !printed.contains("c2Vj"),
-            "{printed}"
-        );
-    }
-}
+mod tests;

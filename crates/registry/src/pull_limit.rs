@@ -90,7 +90,7 @@ struct Known {
     limits: BTreeMap<Registry, PullLimit>,
     /// What was refused for a limit, and until when it is not asked for again. Others may be had all the same: there are
     /// images that nobody counts.
-    refused: BTreeMap<(Registry, Repository), Instant>,
+    refused: BTreeMap<(Registry, Option<Repository>), Instant>,
 }
 
 /// For how long an image is not asked for again where nobody says how long the window is: Docker Hub's, by experience.
@@ -109,7 +109,7 @@ impl PullLimits {
     pub(crate) fn refuse(
         &self,
         registry: &Registry,
-        repository: &Repository,
+        repository: Option<&Repository>,
         wait: Option<Duration>,
     ) -> PullLimit {
         let mut known = self.lock();
@@ -118,7 +118,7 @@ impl PullLimits {
         let until = Instant::now() + wait;
         known
             .refused
-            .insert((registry.clone(), repository.clone()), until);
+            .insert((registry.clone(), repository.cloned()), until);
         limit
     }
 
@@ -126,10 +126,10 @@ impl PullLimits {
     pub(crate) fn refusal(
         &self,
         registry: &Registry,
-        repository: &Repository,
+        repository: Option<&Repository>,
     ) -> Option<(PullLimit, Duration)> {
         let known = self.lock();
-        let until = known.refused.get(&(registry.clone(), repository.clone()))?;
+        let until = known.refused.get(&(registry.clone(), repository.cloned()))?;
         let wait = until.saturating_duration_since(Instant::now());
         let limit = known.limits.get(registry).cloned().unwrap_or_default();
         (!wait.is_zero()).then_some((limit, wait))
@@ -196,16 +196,16 @@ mod tests {
             ..PullLimit::default()
         };
         limits.keep(&registry, known.clone());
-        assert_eq!(limits.refuse(&registry, &repository, None), known);
+        assert_eq!(limits.refuse(&registry, Some(&repository), None), known);
         assert!(
             limits
-                .refusal(&registry, &"library/vault".parse().unwrap())
+                .refusal(&registry, Some(&"library/vault".parse().unwrap()))
                 .is_none()
         );
         tokio::time::advance(Duration::from_secs(3000)).await;
-        let (found, wait) = limits.refusal(&registry, &repository).unwrap();
+        let (found, wait) = limits.refusal(&registry, Some(&repository)).unwrap();
         assert_eq!((found, wait.as_secs()), (known, 600));
         tokio::time::advance(Duration::from_secs(600)).await;
-        assert!(limits.refusal(&registry, &repository).is_none());
+        assert!(limits.refusal(&registry, Some(&repository)).is_none());
     }
 }

@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderVal
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::identity::Authorization;
 use crate::mirrors::{Source, Sources};
 use crate::retry::{ATTEMPTS, is_throttling};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place, status_error};
@@ -216,7 +217,10 @@ impl RepositoryClient {
             (StatusCode::OK, Some(descriptor)) => Ok(Some(descriptor)),
             (StatusCode::NOT_FOUND, _) => Ok(None),
             // GET would be one more request of a registry that has too many, and counts as a pull.
-            (status, _) if is_throttling(status) => Err(status_error(&asked, status, &[])),
+            (status, _) if is_throttling(status) => {
+                let asked = (&asked.method, &asked.url);
+                Err(status_error(asked, status, &[], Authorization::default()))
+            }
             _ => self.get_descriptor(identifier).await,
         }
     }
@@ -373,7 +377,7 @@ impl RepositoryClient {
         Transport {
             client: &self.client,
             registry: &self.registry,
-            repository: &self.repository,
+            repository: Some(&self.repository),
             api: self.api(),
             has_successor: !self.is_last,
         }

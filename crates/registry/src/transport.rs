@@ -13,7 +13,8 @@ use url::Url;
 
 use crate::answer::{Answer, Verdict};
 use crate::authorization::{Refusal, Renewal};
-use crate::error::words;
+use crate::error::redacted_words;
+use crate::identity::Authorization;
 use crate::outgoing::{Outgoing, Watch};
 use crate::retry::{ATTEMPTS, MIRROR_ATTEMPTS};
 use crate::{Action, BlobBody, Client, RegistryError};
@@ -71,7 +72,8 @@ const MAX_ANSWER_SIZE: usize = 256 * 1024;
 pub(crate) struct Transport<'a> {
     pub(crate) client: &'a Client,
     pub(crate) registry: &'a Registry,
-    pub(crate) repository: &'a Repository,
+    /// None where the registry as a whole is spoken to.
+    pub(crate) repository: Option<&'a Repository>,
     /// The root of the API, where it is not where the registry's name says.
     pub(crate) api: Option<&'a Url>,
     /// Whether another place is asked when this one fails.
@@ -102,19 +104,20 @@ impl Transport<'_> {
         let home = Origin::of(&self.endpoint()?);
         let mut request = request;
         let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
-        let mut renewed: Option<HeaderValue> = None;
+        let mut renewed: Option<Authorization> = None;
         loop {
             attempt += 1;
             let at_home = Origin::of(&request.url) == home;
-            let (known, generation) = match at_home {
-                true => self.authorization(&request.scope).await?,
-                false => (None, 0),
+            let authorization = match (renewed.take(), at_home) {
+                (_, false) => Authorization::default(),
+                (Some(renewed), true) => renewed,
+                (None, true) => self.authorization(&request.scope).await?,
             };
-            let authorization = renewed.take().filter(|_| at_home).or(known);
-            let sent = self.send_once(&request, authorization).await;
-            let Some(response) = self.settle(&request, attempt, sent).await? else {
+            let sent = self.send_once(&request, authorization.header.clone()).await;
+            let Some(mut response) = self.settle(&request, attempt, sent).await? else {
                 continue;
             };
+            response.extensions_mut().insert(authorization.clone());
             let status = response.status();
             if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
                 let reach = response.extensions().get().copied().unwrap_or(Reach::Public);
@@ -125,13 +128,16 @@ impl Transport<'_> {
                     headers,
                     body,
                     reach,
-                    generation,
+                    generation: authorization.generation,
                     renewals,
                 };
                 match self.renew(&request.scope, &refusal).await? {
-                    Renewal::Hopeless => return Err(status_error(&request, status, &refusal.body)),
+                    Renewal::Hopeless => {
+                        let asked = (&request.method, &request.url);
+                        return Err(status_error(asked, status, &refusal.body, authorization));
+                    }
                     Renewal::Known => {}
-                    Renewal::Fresh(header) => renewed = Some(header),
+                    Renewal::Fresh(fresh) => renewed = Some(fresh),
                 }
                 renewals += 1;
                 attempt -= 1;
@@ -248,14 +254,9 @@ pub(crate) async fn expect(
     if wanted.contains(&status) {
         return Ok(response);
     }
+    let sent = response.extensions().get::<Authorization>().cloned();
     let body = read_answer(response).await;
-    let (method, url) = request;
-    Err(RegistryError::Status {
-        method: method.clone(),
-        place: place(url),
-        status,
-        words: words(&body),
-    })
+    Err(status_error(request, status, &body, sent.unwrap_or_default()))
 }
 
 /// Host and path, without what may be secret.
@@ -380,11 +381,17 @@ pub(crate) async fn read_answer(response: Response) -> Vec<u8> {
     body
 }
 
-pub(crate) fn status_error(request: &Request, status: StatusCode, body: &[u8]) -> RegistryError {
+pub(crate) fn status_error(
+    (method, url): (&Method, &Url),
+    status: StatusCode,
+    body: &[u8],
+    sent: Authorization,
+) -> RegistryError {
     RegistryError::Status {
-        method: request.method.clone(),
-        place: place(&request.url),
+        method: method.clone(),
+        place: place(url),
         status,
-        words: words(body),
+        words: redacted_words(body, |text| sent.redact(text)),
+        identity: sent.identity.map(Box::new),
     }
 }

@@ -58,7 +58,7 @@ impl RepositoryClient {
         let response = match self.transport().send(request).await {
             Ok(response) => response,
             // A registry that does not give out the second scope is asked without it.
-            Err(RegistryError::Status { status, .. }) if status.is_client_error() => {
+            Err(error) if error.is_client_error() => {
                 return Ok(Mount::Session(self.start_upload().await?));
             }
             Err(error) => return Err(error),
