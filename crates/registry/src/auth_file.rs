@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::entry_names::is_for;
 use crate::{Credential, KeychainError, Secret};
 
 /// The text of a configuration file. What stands in it is not checked before it is asked for.
@@ -119,22 +120,4 @@ impl Entry {
 
 fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
-}
-
-/// Tells whether an entry's name means this registry or path. Names are also written as URLs.
-pub(crate) fn is_for(name: &str, key: &str) -> bool {
-    if name == key {
-        return true;
-    }
-    let name = name
-        .strip_prefix("https://")
-        .or_else(|| name.strip_prefix("http://"))
-        .unwrap_or(name)
-        .trim_end_matches('/');
-    // Only right behind the host: a repository may be called `v2` too.
-    let host = match name.split_once('/') {
-        Some((host, "v1" | "v2")) => host,
-        _ => name,
-    };
-    host == key
 }

@@ -26,6 +26,8 @@ pub(crate) struct Refusal {
     pub(crate) generation: u64,
     /// How often this request was repeated for it.
     pub(crate) renewals: u32,
+    /// How many credentials were shown with this request and refused, this time included.
+    pub(crate) deaths: u32,
 }
 
 /// What a refused request may be repeated with.
@@ -199,7 +201,7 @@ impl Transport<'_> {
 /// be another.
 fn may_mean_expired(refusal: &Refusal, refused: Option<&Found>) -> bool {
     let words = String::from_utf8_lossy(&refusal.body);
-    let wordless = refusal.method == Method::HEAD && refusal.renewals == 0;
+    let wordless = refusal.method == Method::HEAD && refusal.deaths == 1;
     words.contains("authorization token has expired")
         || (wordless && refused.is_some_and(Found::is_renewable))
 }

@@ -4,7 +4,7 @@ use onlay_oci::{Registry, Repository};
 
 use crate::auth_file::AuthFile;
 use crate::helper::{Answers, Freshness};
-use crate::{Credential, CredentialHelper, CredentialSource, Secret, Trail, TrailStep};
+use crate::{Credential, CredentialHelper, CredentialSource, EntryNames, Secret, Trail, TrailStep};
 
 /// Finds credentials: in what was given for a registry and in the texts of docker's and containers' configuration files,
 /// in the order in which they were added.
@@ -39,19 +39,6 @@ pub(crate) struct Found {
     pub(crate) credential: Credential,
     pub(crate) source: CredentialSource,
 }
-
-/// Docker Hub as docker calls it in its files.
-///
-/// Source: docker/cli `registry.IndexServer`.
-const HUB: &str = "https://index.docker.io/v1/";
-
-/// Docker Hub's other names.
-const HUB_NAMES: [&str; 4] = [
-    "index.docker.io",
-    "index.docker.io/v1",
-    "registry-1.docker.io",
-    "registry.hub.docker.com",
-];
 
 impl Keychain {
     /// Adds a user's name and password for a registry, or a path below it; `by` is what trails and errors call it.
@@ -95,7 +82,7 @@ impl Keychain {
     /// are run as for a request.
     pub async fn explain(&self, registry: &Registry, repository: Option<&Repository>) -> Trail {
         let mut trail = Trail::default();
-        let names = Names::of(registry, repository);
+        let names = EntryNames::of(registry, repository);
         // What fails stands in the trail.
         let _ = self.search(&names, Freshness::Kept, &mut trail).await;
         trail
@@ -111,20 +98,26 @@ impl Keychain {
         repository: Option<&Repository>,
         freshness: Freshness,
     ) -> Result<Option<Found>, KeychainError> {
-        let names = Names::of(registry, repository);
+        let names = EntryNames::of(registry, repository);
         self.search(&names, freshness, &mut Trail::default()).await
     }
 
     async fn search(
         &self,
-        names: &Names,
+        names: &EntryNames,
         freshness: Freshness,
         trail: &mut Trail,
     ) -> Result<Option<Found>, KeychainError> {
         for source in &self.sources {
             let asked_before = trail.0.len();
             let found = match source {
-                Source::Given { by, name, credential } => Ok(names.given(by, name, credential)),
+                Source::Given { by, name, credential } => Ok(names.includes(name).then(|| Found {
+                    credential: credential.clone(),
+                    source: CredentialSource::Given {
+                        by: by.clone(),
+                        name: name.clone(),
+                    },
+                })),
                 Source::File(file) => self.search_file(file, names, freshness, trail).await,
                 Source::Absent(place) => {
                     trail.0.push(TrailStep::Absent { place: place.clone() });
@@ -155,16 +148,16 @@ impl Keychain {
     async fn search_file(
         &self,
         file: &AuthFile,
-        names: &Names,
+        names: &EntryNames,
         freshness: Freshness,
         trail: &mut Trail,
     ) -> Result<Option<Found>, KeychainError> {
         let named = |key: &String| Some((file.helper(key)?.to_owned(), names.servers(key)));
-        if let Some((helper, servers)) = names.keys.iter().find_map(named) {
+        if let Some((helper, servers)) = names.keys().iter().find_map(named) {
             // Whoever names a helper for a registry does not mean another entry.
             return self.ask(file, &helper, &servers, freshness, trail).await;
         }
-        for key in &names.keys {
+        for key in names.keys() {
             let Some((name, credential)) = file.entry(key)? else {
                 continue;
             };
@@ -179,7 +172,7 @@ impl Keychain {
         }
         match file.general_helper() {
             Some(helper) => {
-                self.ask(file, helper, &names.servers(&names.host), freshness, trail)
+                self.ask(file, helper, &names.servers(names.host()), freshness, trail)
                     .await
             }
             None => Ok(None),
@@ -235,61 +228,6 @@ impl Found {
 
     pub(crate) fn is_of_extension(&self) -> bool {
         self.source == CredentialSource::Extension
-    }
-}
-
-/// The names that a registry and a repository may stand under.
-struct Names {
-    host: String,
-    /// All of them, the most specific first.
-    keys: Vec<String>,
-    is_hub: bool,
-}
-
-impl Names {
-    fn of(registry: &Registry, repository: Option<&Repository>) -> Self {
-        let mut keys = Vec::new();
-        let mut path = registry.to_string();
-        if let Some(repository) = repository {
-            path = format!("{path}/{repository}");
-        }
-        loop {
-            keys.push(path.clone());
-            match path.rsplit_once('/') {
-                Some((shorter, _)) => path = shorter.to_owned(),
-                None => break,
-            }
-        }
-        let is_hub = registry.is_docker_hub();
-        if is_hub {
-            keys.push(HUB.to_owned());
-            keys.extend(HUB_NAMES.map(str::to_owned));
-        }
-        Self {
-            host: path,
-            keys,
-            is_hub,
-        }
-    }
-
-    /// What a helper is asked for: docker and containers' tools name Docker Hub differently.
-    fn servers(&self, key: &str) -> Vec<String> {
-        let mut servers = vec![key.to_owned()];
-        if self.is_hub && key != HUB {
-            servers.push(HUB.to_owned());
-        }
-        servers
-    }
-
-    fn given(&self, by: &str, name: &str, credential: &Credential) -> Option<Found> {
-        let is_meant = self.keys.iter().any(|key| crate::auth_file::is_for(name, key));
-        is_meant.then(|| Found {
-            credential: credential.clone(),
-            source: CredentialSource::Given {
-                by: by.to_owned(),
-                name: name.to_owned(),
-            },
-        })
     }
 }
 

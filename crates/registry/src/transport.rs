@@ -103,7 +103,8 @@ impl Transport<'_> {
         self.refuse_beyond_limit(&request)?;
         let home = Origin::of(&self.endpoint()?);
         let mut request = request;
-        let (mut attempt, mut redirects, mut renewals) = (0, 0, 0);
+        let (mut attempt, mut redirects) = (0, 0);
+        let (mut renewals, mut deaths) = (0, 0);
         let mut renewed: Option<Authorization> = None;
         loop {
             attempt += 1;
@@ -120,6 +121,7 @@ impl Transport<'_> {
             response.extensions_mut().insert(authorization.clone());
             let status = response.status();
             if at_home && renewals < MAX_RENEWALS && is_refusal(status) {
+                deaths += u32::from(authorization.header.is_some());
                 let reach = response.extensions().get().copied().unwrap_or(Reach::Public);
                 let (headers, body) = (response.headers().clone(), read_answer(response).await);
                 let refusal = Refusal {
@@ -130,6 +132,7 @@ impl Transport<'_> {
                     reach,
                     generation: authorization.generation,
                     renewals,
+                    deaths,
                 };
                 match self.renew(&request.scope, &refusal).await? {
                     Renewal::Hopeless => {

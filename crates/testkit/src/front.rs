@@ -8,7 +8,7 @@ mod exchange;
 mod fault;
 mod reply;
 
-pub use auth::FrontAuth;
+pub use auth::{FrontAuth, TokenManners};
 pub use fault::{Fault, Misbehaviour};
 
 use auth::Gate;
@@ -72,6 +72,17 @@ impl Front {
     /// Makes the front misbehave. Faults that match a request are used in the order they were added, one each.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared.faults).push(fault);
+    }
+
+    /// Kills all tokens and passwords that were given out, at the `nth` request from now that comes with a good one: that
+    /// request is the first to be refused.
+    pub fn kill_credentials_at(&self, nth: usize) {
+        self.shared.gate.kill_at(nth);
+    }
+
+    /// Tells whether there were not that many requests yet.
+    pub fn is_to_kill(&self) -> bool {
+        self.shared.gate.is_to_kill()
     }
 
     /// The requests so far, in the order they arrived.

@@ -57,7 +57,7 @@ pub use digest::sha256;
 pub use entry::Entry;
 pub use fixture::{FIXTURE_TAG, write_fixture_base};
 pub use flatten::{FileInfo, FileKind, RootFs, flatten_directory, flatten_layout, flatten_tar};
-pub use front::{Fault, Front, FrontAuth, LoggedRequest, Misbehaviour};
+pub use front::{Fault, Front, FrontAuth, LoggedRequest, Misbehaviour, TokenManners};
 pub use image::{Family, Image, Platform};
 pub use large::LargeBase;
 pub use layer::{Compression, Layer};

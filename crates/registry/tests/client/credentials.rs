@@ -275,7 +275,7 @@ async fn a_refusal_that_is_no_expiry_is_not_repeated() {
 }
 
 /// A directory with `docker-credential-test`, which counts its calls in `calls` and runs `script` with their number.
-fn helper(script: &str) -> tempfile::TempDir {
+pub(crate) fn helper(script: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("docker-credential-test");
     let text = format!(
@@ -292,7 +292,7 @@ fn helper(script: &str) -> tempfile::TempDir {
     directory
 }
 
-fn calls(directory: &tempfile::TempDir) -> usize {
+pub(crate) fn calls(directory: &tempfile::TempDir) -> usize {
     let calls = fs_err::read_to_string(directory.path().join("calls"));
     calls.unwrap_or_default().lines().count()
 }

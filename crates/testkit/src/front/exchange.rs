@@ -69,13 +69,36 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn run(&mut self) -> io::Result<After> {
-        if let Some(answer) = self.shared.gate.answer(&mut self.request) {
+        let form = self.form()?;
+        if let Some(fault) = self.token_fault() {
+            return self.misbehave(fault);
+        }
+        if let Some(answer) = self.shared.gate.answer(&mut self.request, &form) {
             return self.misbehave(answer);
         }
         match self.shared.take_fault(self.request.method(), self.request.path()) {
             Some(fault) => self.misbehave(fault),
             None => self.forward(None),
         }
+    }
+
+    /// The body of a request for a token, which is read before it is answered; of others, nothing.
+    fn form(&mut self) -> io::Result<Vec<u8>> {
+        let mut form = Vec::new();
+        if self.shared.gate.reads(&self.request) {
+            self.send_request_body(&mut form)?;
+            self.request.remove("Transfer-Encoding");
+            self.request.set("Content-Length", "0");
+        }
+        Ok(form)
+    }
+
+    /// A wrong that is done to a request for a token, which no registry sees.
+    fn token_fault(&self) -> Option<Misbehaviour> {
+        let is_meant = self.shared.gate.reads(&self.request);
+        is_meant
+            .then(|| self.shared.take_fault(self.request.method(), self.request.path()))
+            .flatten()
     }
 
     fn misbehave(&mut self, misbehaviour: Misbehaviour) -> io::Result<After> {
