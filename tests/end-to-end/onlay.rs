@@ -1,6 +1,7 @@
 //! The binary, run as a user would, with nothing of the tester's own environment.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -75,6 +76,19 @@ impl Home {
 
     pub(crate) fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Run {
         Run::of(self.command(arguments).output().expect("onlay runs"))
+    }
+
+    /// The same, with something on standard input.
+    pub(crate) fn run_with_input<S: AsRef<str>>(&self, arguments: &[S], input: &str) -> Run {
+        let mut command = self.command(arguments);
+        let piped = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = piped.spawn().expect("onlay runs");
+        // It may end before it reads.
+        _ = process.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        Run::of(process.wait_with_output().expect("onlay ends"))
     }
 
     /// `onlay apply` of the vault's lines, which must succeed.

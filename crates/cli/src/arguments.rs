@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     apply::Apply, build::Build, cat::Cat, copy::Copy, diff::Diff, digest::DigestCommand, doctor::Doctor,
-    history::History, inspect::Inspect, ls::Ls, tags::Tags,
+    history::History, inspect::Inspect, login::Login, logout::Logout, ls::Ls, tags::Tags,
 };
 
 /// Lay new layers on container images: no daemon, no root, no pull
@@ -32,4 +32,6 @@ pub(crate) enum Command {
     Tags(Tags),
     Digest(DigestCommand),
     Doctor(Doctor),
+    Login(Login),
+    Logout(Logout),
 }

@@ -9,6 +9,8 @@ pub(crate) mod digest;
 pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod ls;
 pub(crate) mod tags;
 
@@ -33,6 +35,8 @@ pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Resul
         Command::Ls(ls) => ls.run().await?,
         Command::Tags(tags) => tags.run().await?,
         Command::Doctor(doctor) => doctor.run().await?,
+        Command::Login(login) => login.run().await?,
+        Command::Logout(logout) => logout.run().await?,
     }
     Ok(ExitCode::from(exit_code::DONE))
 }

@@ -86,7 +86,7 @@ impl OpenedContext {
             ContextSource::StandardInput => Self::stream("standard input".to_owned(), io::stdin(), places),
             ContextSource::Git(source) => Self::git(name, source, places).await,
             ContextSource::Url(url) => {
-                let network = Network::read(places.registry)?;
+                let network = Network::read(&places.registry.ca_file)?;
                 let options = network.fetch_options(places.registry, places.temporary_directory.clone());
                 let download = Fetcher::new(options)?.download(&url, None).await?;
                 Self::stream(name, download.content.reader(), places)

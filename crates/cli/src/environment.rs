@@ -16,6 +16,10 @@ pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// Docker's `config.json` itself.
 pub(crate) const DOCKER_AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+/// The file of credentials that containers' tools read and write.
+pub(crate) const REGISTRY_AUTH_FILE: &str = "REGISTRY_AUTH_FILE";
+/// Where containers' tools keep credentials until the user's session ends.
+pub(crate) const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 /// The one file about mirrors, as containers' tools read it.
 pub(crate) const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF";
 /// A file of certificates that are trusted.

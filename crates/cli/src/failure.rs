@@ -6,8 +6,9 @@ use onlay_base::{BaseError, SourceError};
 use onlay_build::{BuildError, RecipeError, StepError};
 use onlay_dockerfile::Diagnostics;
 use onlay_push::{CopyFailure, PushFailure};
-use onlay_registry::RegistryError;
+use onlay_registry::{CredentialSource, Identity, KeychainError, RegistryError};
 
+use crate::commands::login::BY_LOGIN;
 use crate::{exit_code, terminal};
 
 /// Something wrong with the arguments, or with files that they name, known before any other I/O.
@@ -140,6 +141,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         Some(CopyFailure::NoPlatform { .. }) => return Some("choose with `--platform`".to_owned()),
         _ => {}
     }
+    if let Some(KeychainError::Helper {
+        program, operation, ..
+    }) = find(error)
+    {
+        return Some(helper_hint(program, operation));
+    }
     registry_hint(registry_error(error)?)
 }
 
@@ -148,7 +155,7 @@ fn registry_hint(error: &RegistryError) -> Option<String> {
         return Some("`onlay doctor iam -- COMMAND LINE` prints all that AWS has to allow for it".to_owned());
     }
     if error.is_unauthorized() {
-        return Some("check the credentials for this registry, in docker's config.json".to_owned());
+        return error.identity().map(login_hint);
     }
     if error.is_not_found() {
         return Some("check the name and the tag; a registry that wants credentials may also call a private image missing".to_owned());
@@ -179,4 +186,36 @@ fn waiting_hint(error: &RegistryError) -> Option<&'static str> {
         RegistryError::Transport { .. } => Some("run it again; what was sent stays there"),
         _ => None,
     }
+}
+
+/// What to do about a registry that does not let somebody in, or not that far.
+fn login_hint(Identity { registry, source }: &Identity) -> String {
+    let login = match registry.is_docker_hub() {
+        true => "onlay login".to_owned(),
+        false => format!("onlay login {registry}"),
+    };
+    match source {
+        None => format!("there is no credential for this registry; log in with `{login}`"),
+        Some(CredentialSource::Given { by, .. }) if by == BY_LOGIN => {
+            "check the user's name and the password; many registries want an access token in its place"
+                .to_owned()
+        }
+        Some(source @ CredentialSource::Given { .. }) => {
+            format!("{source} was used; check the user's name, the password and what that user may do")
+        }
+        Some(CredentialSource::Extension) => {
+            "AWS's credentials were used; `onlay doctor iam -- COMMAND LINE` prints all that AWS has to allow"
+                .to_owned()
+        }
+        Some(source) => format!(
+            "{source} was used; it may have expired or not allow this: log in anew with `{login}`, or ask for the right"
+        ),
+    }
+}
+
+/// Where a helper's own words are to be had: onlay does not show them, since they may have the password in them.
+fn helper_hint(program: &str, operation: &str) -> String {
+    format!(
+        "see what it says with `{program} {operation}`, which reads the registry's name from standard input"
+    )
 }

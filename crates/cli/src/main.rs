@@ -7,8 +7,10 @@
 )]
 
 mod arguments;
+mod auth_file;
 mod commands;
 mod context;
+mod credentials;
 mod delivery;
 mod ecr;
 mod environment;
@@ -22,6 +24,7 @@ mod network;
 mod options;
 mod output;
 mod progress;
+mod prompt;
 mod publish;
 mod session;
 mod shutdown;

@@ -25,10 +25,10 @@ pub(crate) struct Network {
 
 impl Network {
     /// Reads what the environment, the files that it names and those of the machine say.
-    pub(crate) fn read(options: &RegistryOptions) -> anyhow::Result<Self> {
+    pub(crate) fn read(ca_files: &[PathBuf]) -> anyhow::Result<Self> {
         Ok(Self {
             proxies: proxies()?,
-            authorities: authorities(&options.ca_file)?,
+            authorities: authorities(ca_files)?,
             hosts: hosts()?,
         })
     }

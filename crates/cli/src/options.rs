@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use onlay_oci::{Platform, ReferenceError};
 use onlay_store::{Destination, LocationError};
 
+use crate::credentials::CredentialOptions;
 use crate::ecr::EcrArguments;
 use crate::environment;
 use crate::failure::Usage;
@@ -125,6 +126,9 @@ pub(crate) enum OutputFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registries")]
 pub(crate) struct RegistryOptions {
+    #[command(flatten)]
+    pub credentials: CredentialOptions,
+
     /// Speak plain HTTP to this registry; loopback addresses are spoken to that way by themselves
     #[arg(long, value_name = "HOST")]
     pub insecure_registry: Vec<String>,

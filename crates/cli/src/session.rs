@@ -3,9 +3,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use onlay_base::Listings;
-use onlay_registry::{Client, ClientOptions, Keychain, Observer, Profile, ProfileError};
+use onlay_registry::{Client, ClientOptions, Observer, Profile, ProfileError};
 use onlay_store::Cache;
 
+use crate::credentials::keychain;
 use crate::environment;
 use crate::failure::Usage;
 use crate::mirrors;
@@ -31,7 +32,7 @@ impl Session {
         cache_dir: Option<&Path>,
         observer: Observer,
     ) -> anyhow::Result<Self> {
-        let network = Network::read(registry)?;
+        let network = Network::read(&registry.ca_file)?;
         let client = client(registry, &network, observer)?;
         let cache = match cache_dir
             .map(Path::to_owned)
@@ -60,7 +61,7 @@ pub(crate) fn client(
         insecure_registries: registry.insecure_registry.iter().cloned().collect(),
         tls_registries: registry.tls.iter().cloned().collect(),
         endpoints: endpoints(&registry.registry_endpoint)?,
-        keychain: keychain()?,
+        keychain: keychain(&registry.credentials)?,
         extensions: vec![Arc::new(
             registry.ecr.extension(network.connection_options(registry))?,
         )],
@@ -79,15 +80,18 @@ pub(crate) fn client(
 
 fn endpoints(texts: &[String]) -> Result<BTreeMap<String, url::Url>, Usage> {
     let endpoint = |text: &String| {
-        let malformed = || {
-            Usage(format!(
-                "`--registry-endpoint {text}` is malformed, expected HOST=URL"
-            ))
-        };
-        let (host, url) = text.split_once('=').ok_or_else(malformed)?;
-        let mut url: url::Url = url.parse().map_err(|_| malformed())?;
+        // The address is not shown: it may have a password in it.
+        let expected = || Usage("`--registry-endpoint`: expected HOST=URL".to_owned());
+        let (host, url) = text.split_once('=').ok_or_else(expected)?;
+        let wrong = |what: &str| Usage(format!("`--registry-endpoint {host}=...`: {what}"));
+        let mut url: url::Url = url.parse().map_err(|_| wrong("that is no address"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(malformed());
+            return Err(wrong("expected an address with `http` or `https`"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong(
+                "expected no password in the address; give it to `onlay login`",
+            ));
         }
         // Paths are joined below it, which needs the slash.
         if !url.path().ends_with('/') {
@@ -110,23 +114,6 @@ fn profiles(texts: &[String]) -> Result<BTreeMap<String, Profile>, Usage> {
         Ok((host.to_owned(), profile))
     };
     texts.iter().map(profile).collect()
-}
-
-/// `DOCKER_AUTH_CONFIG`, then docker's configuration file. A file that is not there holds no credentials; one that
-/// cannot be read is an error.
-fn keychain() -> anyhow::Result<Keychain> {
-    let mut keychain = Keychain::default();
-    if let Some(text) = environment::text(environment::DOCKER_AUTH_CONFIG) {
-        keychain = keychain.with_config(environment::DOCKER_AUTH_CONFIG, text.as_bytes())?;
-    }
-    if let Some(path) = environment::docker_config() {
-        match fs_err::read(&path) {
-            Ok(text) => keychain = keychain.with_config(&path.display().to_string(), &text)?,
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(keychain)
 }
 
 pub(crate) fn is_absent(error: &std::io::Error) -> bool {

@@ -72,6 +72,12 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
 }
 
+/// Begins a line on standard error that somebody is to end.
+pub(crate) fn ask(text: &str) {
+    let mut error = io::stderr().lock();
+    let _ = write!(error, "{}", harmless(text)).and_then(|()| error.flush());
+}
+
 /// Text of Dockerfiles and images must not move the cursor of a terminal, or name its window.
 fn harmless(text: &str) -> String {
     let shown = |character: char| match character {

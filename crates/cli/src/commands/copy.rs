@@ -99,7 +99,7 @@ impl Copy {
     ) -> anyhow::Result<Copied> {
         let client = session::client(
             &self.registry,
-            &Network::read(&self.registry)?,
+            &Network::read(&self.registry.ca_file)?,
             progress.observer(),
         )?;
         let options = CopyOptions {

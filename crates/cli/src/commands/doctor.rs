@@ -87,6 +87,9 @@ impl Iam {
                 let repository = Location::Registry(tags.repository);
                 of_look(&tags.look, &[&repository], Use::ListTags)
             }
+            Command::Login(_) | Command::Logout(_) => {
+                Err(Usage("`login` and `logout` need nothing of AWS".to_owned()).into())
+            }
             Command::Doctor(_) => Err(Usage("`doctor` itself needs nothing of AWS".to_owned()).into()),
         }
     }

@@ -4,6 +4,8 @@ use super::fault::Misbehaviour;
 use super::reply::{Reply, Sent};
 use super::{LoggedRequest, Shared};
 use crate::http::{Body, Framing, Head};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
@@ -41,6 +43,7 @@ pub(super) fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
             writer: &connection,
             shared,
             place,
+            shown: String::new(),
         };
         if exchange.run()? == After::Close {
             break;
@@ -57,6 +60,17 @@ fn authorization_scheme(request: &Head) -> Option<String> {
         .map(str::to_owned)
 }
 
+fn shown(request: &Head, form: &[u8]) -> String {
+    let header = request.header("Authorization").unwrap_or_default();
+    let decoded = header
+        .strip_prefix("Basic ")
+        .and_then(|encoded| STANDARD.decode(encoded).ok());
+    let decoded = decoded.unwrap_or_default();
+    [header.as_bytes(), &decoded, form]
+        .map(String::from_utf8_lossy)
+        .join("\n")
+}
+
 /// One request and its response.
 struct Exchange<'a> {
     request: Head,
@@ -65,11 +79,14 @@ struct Exchange<'a> {
     shared: &'a Shared,
     /// The request's place in the log.
     place: usize,
+    /// The credential that came with it, as it came and as it is meant.
+    shown: String,
 }
 
 impl Exchange<'_> {
     fn run(&mut self) -> io::Result<After> {
         let form = self.form()?;
+        self.shown = shown(&self.request, &form);
         if let Some(fault) = self.token_fault() {
             return self.misbehave(fault);
         }
@@ -108,6 +125,10 @@ impl Exchange<'_> {
                 headers,
                 body,
             } => self.answer(Reply::new(status, &headers, &body)),
+            Misbehaviour::Repeat { status } => {
+                let words = std::mem::take(&mut self.shown);
+                self.answer(Reply::new(status, &[], words.as_bytes()))
+            }
             Misbehaviour::Stall(duration) => {
                 thread::sleep(duration);
                 self.forward(None)

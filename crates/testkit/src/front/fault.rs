@@ -23,6 +23,11 @@ pub enum Misbehaviour {
         /// The body.
         body: Vec<u8>,
     },
+    /// Answers by itself, and repeats the credential that came with the request, decoded too.
+    Repeat {
+        /// The status.
+        status: u16,
+    },
     /// Passes the registry's answer on with another body of the right length; all other headers stay.
     ReplaceBody(Vec<u8>),
     /// Passes the registry's answer on with a header set to another value.

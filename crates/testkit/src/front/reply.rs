@@ -114,7 +114,10 @@ impl<'a> Reply<'a> {
                 }),
                 ..self
             },
-            Misbehaviour::Answer { .. } | Misbehaviour::CutRequest { .. } | Misbehaviour::Stall(_) => self,
+            Misbehaviour::Answer { .. }
+            | Misbehaviour::Repeat { .. }
+            | Misbehaviour::CutRequest { .. }
+            | Misbehaviour::Stall(_) => self,
         }
     }
 
