@@ -128,10 +128,14 @@ impl Transport<'_> {
             })
     }
 
+    /// An answer of the token endpoint must not pass for one of the registry; what else fails speaks for itself.
     fn no_token(&self, found: Option<Found>, error: RegistryError) -> RegistryError {
-        RegistryError::Token {
-            identity: Box::new(self.identity(found.map(|found| found.source))),
-            source: Box::new(error),
+        match error {
+            RegistryError::Status { .. } | RegistryError::Answer { .. } => RegistryError::Token {
+                identity: Box::new(self.identity(found.map(|found| found.source))),
+                source: Box::new(error),
+            },
+            other => other,
         }
     }
 
