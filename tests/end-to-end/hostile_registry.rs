@@ -190,7 +190,7 @@ fn a_registry_with_a_password() {
     let refused = home.run(&["apply", &base, "ENV A=1", "-t", &destination]);
     assert_eq!(refused.code, Some(1));
     assert!(
-        refused.stderr.contains("401") && refused.stderr.contains("credentials"),
+        refused.stderr.contains("401") && refused.stderr.contains("onlay login"),
         "{}",
         refused.stderr
     );
