@@ -1,5 +1,7 @@
 //! Who a request comes from: credentials and tokens, as the registry's challenges ask for them.
 
+use std::sync::atomic::Ordering;
+
 use onlay_http::Reach;
 use onlay_oci::{Registry, Repository};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -116,10 +118,15 @@ impl Transport<'_> {
             None => Authorization::default(),
             Some(Challenge::Basic) => {
                 auth.challenge = Some(Challenge::Basic);
-                let found = match knew_basic {
+                let mut found = match knew_basic {
                     true => self.find_credential(Freshness::Renewed).await?,
                     false => refused.clone(),
                 };
+                if knew_basic && found == refused && self.can_turn_to_extension(&found) {
+                    // A login that was left behind, such as ECR's, which are good for twelve hours.
+                    state.prefers_extension.store(true, Ordering::Relaxed);
+                    found = self.find_credential(Freshness::Renewed).await?;
+                }
                 // The same password again would be refused again; an extension knows best itself.
                 let is_of_extension = found.as_ref().is_some_and(Found::is_of_extension);
                 let is_worth_it = !knew_basic || is_of_extension || refused != found;
@@ -149,14 +156,11 @@ impl Transport<'_> {
 
     /// The credential for this repository: the keychain's, else the extension's. Both are asked again for what was refused.
     pub(crate) async fn find_credential(&self, freshness: Freshness) -> Result<Option<Found>, RegistryError> {
-        let keychain = &self.client.options().keychain;
-        let found = keychain
-            .credential(self.registry, self.repository, freshness)
-            .await;
-        let found = found.map_err(|source| RegistryError::Keychain {
-            registry: self.registry.to_string(),
-            source,
-        })?;
+        let state = self.client.state(self.registry);
+        let found = match state.prefers_extension.load(Ordering::Relaxed) {
+            true => None,
+            false => self.ask_keychain(freshness).await?,
+        };
         let Some(extension) = self.client.extension(self.registry).filter(|_| found.is_none()) else {
             return Ok(found);
         };
@@ -169,6 +173,23 @@ impl Transport<'_> {
             })?;
         let source = CredentialSource::Extension;
         Ok(credential.map(|credential| Found { credential, source }))
+    }
+
+    async fn ask_keychain(&self, freshness: Freshness) -> Result<Option<Found>, RegistryError> {
+        let keychain = &self.client.options().keychain;
+        let found = keychain
+            .credential(self.registry, self.repository, freshness)
+            .await;
+        found.map_err(|source| RegistryError::Keychain {
+            registry: self.registry.to_string(),
+            source,
+        })
+    }
+
+    /// Tells whether what was refused is the keychain's, and there is somebody else to ask.
+    fn can_turn_to_extension(&self, refused: &Option<Found>) -> bool {
+        refused.as_ref().is_some_and(|found| !found.is_of_extension())
+            && self.client.extension(self.registry).is_some()
     }
 
     fn basic_authorization(&self, found: Option<Found>, auth: &AuthState) -> Authorization {

@@ -93,6 +93,8 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct RegistryState {
     pub(crate) auth: Mutex<AuthState>,
+    /// Whether what the keychain has was refused, and the extension is asked instead.
+    pub(crate) prefers_extension: AtomicBool,
     /// How it was found to take blobs, where that is not what its profile says.
     pub(crate) upload_form: Lock<Option<UploadForm>>,
     /// Whether it has answered that it keeps no lists of referrers.
@@ -196,6 +198,7 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner);
         let fresh = || RegistryState {
             auth: Mutex::default(),
+            prefers_extension: AtomicBool::new(false),
             upload_form: Lock::default(),
             lacks_referrers: AtomicBool::default(),
         };

@@ -234,6 +234,34 @@ async fn passwords_of_a_helper() {
     sweep.run(&FrontAuth::Minted, &options).await;
 }
 
+/// A login that was left behind in a file and is refused: the extension is asked, and the file no more.
+#[tokio::test]
+async fn a_login_that_is_too_old_gives_way_to_the_extension() {
+    let registry = Registry::start();
+    let front = Front::start(registry.host(), FrontAuth::Minted);
+    let entry = serde_json::json!({ "username": "AWS", "password": "of-yesterday" });
+    let options = ClientOptions {
+        extensions: vec![Arc::new(Minting {
+            host: front.host().to_owned(),
+            minted: AtomicUsize::new(0),
+        })],
+        ..with_config(&serde_json::json!({ "auths": { front.host(): entry } }))
+    };
+    let client = Client::new(options).unwrap();
+    let target = repository(&client, front.host(), "a");
+    let blob = layer(b"some bytes");
+    for _ in 0..3 {
+        let session = target.start_upload().await.unwrap();
+        let body = BlobBody::from_bytes(Bytes::from_static(b"some bytes"));
+        session.put(&blob, body).await.unwrap();
+    }
+    let refused = front
+        .requests()
+        .into_iter()
+        .filter(|request| matches!(request.status, Some(401 | 403)));
+    assert!(refused.count() <= 2, "{:?}", front.requests());
+}
+
 /// Gives another password each time the last one was refused.
 #[derive(Debug)]
 struct Minting {
