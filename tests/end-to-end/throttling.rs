@@ -177,11 +177,16 @@ fn an_answer_that_does_not_come_says_what_to_try() {
     let stall = Misbehaviour::Stall(Duration::from_secs(3));
     case.front.inject(Fault::always("GET", "/manifests/1", stall));
     let run = case.apply(&["--answer-timeout", "1"]);
+    let (again, error): (Vec<&str>, Vec<&str>) = run
+        .stderr
+        .split_inclusive('\n')
+        .partition(|line| line.contains("trying again"));
+    assert_eq!(again.len(), 5, "{}", run.stderr);
     let expected = format!(
         "error: failed to read `{host}/base:1`\n  \
          caused by: GET {host}/v2/base/manifests/1: no answer within 1 seconds, 6 times\n\
          hint: if the registry is only slow, wait longer with `--answer-timeout` or `--idle-timeout`\n",
         host = case.front.host()
     );
-    assert_eq!((run.code, run.stderr), (Some(1), expected));
+    assert_eq!((run.code, error.concat()), (Some(1), expected));
 }

@@ -255,6 +255,17 @@ impl RegistryError {
         }
     }
 
+    /// Tells whether an answer began and did not come to its end. No answer at all is another thing: that was tried
+    /// again already.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => source.is_body() || source.is_decode(),
+            // What is sent and not answered is sent more than once.
+            Self::Timeout { attempts, .. } => *attempts == 1,
+            _ => false,
+        }
+    }
+
     /// The same as the last of several attempts, where it says how often it was tried.
     pub(crate) fn after(mut self, tried: u32) -> Self {
         if let Self::Transport { attempts, .. } | Self::Timeout { attempts, .. } = &mut self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::Client;
-use crate::retry::pause;
+use crate::retry::{ATTEMPTS, pause};
 
 /// What happens while a registry is spoken to, beside what comes of it.
 #[derive(Clone, Debug)]
@@ -72,6 +72,12 @@ impl Client {
         let wait = pause(attempt);
         self.tell_retry(url, attempt, of, Some(wait), why);
         tokio::time::sleep(wait).await;
+    }
+
+    /// Waits before something is read again whose `attempt`th answer broke off, and says so.
+    pub(crate) async fn wait_to_reread(&self, url: &Url, attempt: u32) {
+        let why = "the answer breaks off".to_owned();
+        self.wait_to_retry(url, attempt, ATTEMPTS, why).await;
     }
 
     /// Says that an attempt comes after the `attempt`th, when the host may be asked again.

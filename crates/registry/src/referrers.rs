@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::link::next_page;
 use crate::repository::{Access, content_type};
-use crate::retry::{ATTEMPTS, pause};
+use crate::retry::ATTEMPTS;
 use crate::transport::{Body, LONG_PATIENCE, expect, place};
 use crate::{Action, DigestTags, ReferrersForm, RegistryError, RepositoryClient};
 
@@ -128,7 +128,9 @@ impl RepositoryClient {
             if written && is_there(home.head_manifest(tag.as_str()).await?) {
                 return Ok(());
             }
-            tokio::time::sleep(pause(attempt)).await;
+            let why = "another changed the list of referrers meanwhile".to_owned();
+            let url = home.url(&format!("manifests/{tag}"))?;
+            home.client().wait_to_retry(&url, attempt, ATTEMPTS, why).await;
         }
         Err(RegistryError::Contended {
             place: place(&home.url(&format!("manifests/{tag}"))?),
@@ -194,8 +196,8 @@ impl RepositoryClient {
         let mut attempt = 1;
         loop {
             match self.read_page(&url, left).await {
-                Err(error) if error.is_interruption() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt)).await;
+                Err(error) if error.is_cut_off() && attempt < ATTEMPTS => {
+                    self.client().wait_to_reread(&url, attempt).await;
                     attempt += 1;
                 }
                 page => return page,
@@ -242,8 +244,9 @@ impl RepositoryClient {
         let mut attempt = 1;
         loop {
             match self.read_list(tag).await {
-                Err(error) if error.is_interruption() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt)).await;
+                Err(error) if error.is_cut_off() && attempt < ATTEMPTS => {
+                    let url = self.url(&format!("manifests/{tag}"))?;
+                    self.client().wait_to_reread(&url, attempt).await;
                     attempt += 1;
                 }
                 list => return list,

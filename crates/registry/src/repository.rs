@@ -258,9 +258,8 @@ impl RepositoryClient {
             let (announced, media_type) = (header_digest(&response), content_type(&response));
             match self.read_small(&url, response, MAX_MANIFEST_SIZE).await {
                 Ok(bytes) => break (announced, media_type, bytes),
-                Err(error) if error.is_interruption() && attempt < ATTEMPTS && self.is_last => {
-                    let why = "the answer breaks off".to_owned();
-                    self.client.wait_to_retry(&url, attempt, ATTEMPTS, why).await;
+                Err(error) if error.is_cut_off() && attempt < ATTEMPTS && self.is_last => {
+                    self.client.wait_to_reread(&url, attempt).await;
                     attempt += 1;
                 }
                 Err(error) => return Err(error.after(attempt)),

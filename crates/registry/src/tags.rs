@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::link::next_page;
 use crate::repository::Access;
-use crate::retry::{ATTEMPTS, pause};
+use crate::retry::ATTEMPTS;
 use crate::transport::{expect, place};
 use crate::{Action, RegistryError, RepositoryClient};
 
@@ -80,8 +80,8 @@ impl RepositoryClient {
         let mut attempt = 1;
         loop {
             match self.read_tags_page(url).await {
-                Err(error) if error.is_interruption() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt)).await;
+                Err(error) if error.is_cut_off() && attempt < ATTEMPTS => {
+                    self.client().wait_to_reread(url, attempt).await;
                     attempt += 1;
                 }
                 read => return read,

@@ -229,6 +229,13 @@ async fn repetitions_are_told() {
     let line = |number| format!("nobody.invalid: no answer (no such host) ({number} of 3)");
     assert_eq!(retries(), [line(2), line(3)]);
 
+    // Lists are not asked for as often again.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = repository(&client, &nobody.to_string(), "a");
+    assert!(gone.tags().await.is_err() && gone.pull_manifest("v").await.is_err());
+    let line = format!("{nobody}: no answer (connection refused) (2 of 2)");
+    assert_eq!(retries(), [line.clone(), line]);
+
     let case = Case::with(FrontAuth::Registry, options());
     let host = case.front.host().to_owned();
     case.inject(1, "HEAD", "", Misbehaviour::answer(503, &[("Retry-After", "1")]));
