@@ -38,6 +38,7 @@ use clap::Parser;
 use onlay_push::TagsInFlight;
 
 use arguments::Onlay;
+use shutdown::Signals;
 
 fn main() -> ExitCode {
     let arguments = Onlay::parse();
@@ -46,11 +47,12 @@ fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start threads")),
     };
     let code = runtime.block_on(async {
+        let signals = Signals::listen();
         let in_flight = TagsInFlight::none();
         let mut command = pin!(commands::run(arguments, &in_flight));
         let signal = tokio::select! {
             result = &mut command => return ended(result),
-            signal = shutdown::requested() => signal,
+            signal = shutdown::requested(signals) => signal,
         };
         // A tag that is being moved gets there or does not; then it is known which.
         tokio::select! {

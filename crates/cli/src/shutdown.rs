@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{exit_code, terminal};
 
@@ -20,20 +20,35 @@ pub(crate) enum Shutdown {
 /// How long a tag that is being moved is waited for. Engines send SIGKILL 30 seconds after SIGTERM, some earlier.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The ears for signals, open from the moment this is made.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// A file that grows beyond the limit is then an error of the write, not the end of the process.
+    _file_size: Option<Signal>,
+}
+
+impl Signals {
+    /// Begins to listen, which has to be before anything starts that a signal must not end by itself: a question leaves
+    /// the terminal without its echo. `None` where the system allows no handlers; signals end the process there.
+    pub(crate) fn listen() -> Option<Self> {
+        Some(Self {
+            interrupt: signal(SignalKind::interrupt()).ok()?,
+            terminate: signal(SignalKind::terminate()).ok()?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ)).ok(),
+        })
+    }
+}
+
 /// Waits until the run is asked to end. What is in flight is dropped then, but for tags: those come last, so nothing is
 /// published half.
-pub(crate) async fn requested() -> Shutdown {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process by themselves.
+pub(crate) async fn requested(signals: Option<Signals>) -> Shutdown {
+    let Some(mut signals) = signals else {
         return std::future::pending().await;
     };
-    // A file that grows beyond the limit is then an error of the write, not the end of the process.
-    let _file_size = signal(SignalKind::from_raw(SIGXFSZ));
     tokio::select! {
-        _ = interrupt.recv() => Shutdown::Interrupt,
-        _ = terminate.recv() => Shutdown::Terminate,
+        _ = signals.interrupt.recv() => Shutdown::Interrupt,
+        _ = signals.terminate.recv() => Shutdown::Terminate,
     }
 }
 
