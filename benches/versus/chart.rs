@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::comparison::Outcome;
-use crate::statistics::seconds;
+use onlay_benches::statistics::seconds;
 
 const WIDTH: f64 = 960.0;
 const HEADER: f64 = 64.0;

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use onlay_testkit::{LargeBase, Strictness, check_registry};
 
 use crate::contender::{Contender, Role};
-use crate::measure::{Usage, measure};
 use crate::options::Options;
 use crate::site::{Site, Target};
-use crate::statistics::Sample;
+use onlay_benches::measure::{Usage, measure};
+use onlay_benches::statistics::Sample;
 
 /// How many layers the base has: the data layers and the root filesystem below them.
 const BASE_LAYERS: usize = LargeBase::DATA_LAYERS + 1;

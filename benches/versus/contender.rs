@@ -12,10 +12,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 
-use crate::measure::succeed;
 use crate::options::Options;
 use crate::site::{Site, Target};
 use docker::Daemon;
+use onlay_benches::measure::succeed;
 
 /// One row: a builder in one state of its caches.
 pub(crate) trait Contender {

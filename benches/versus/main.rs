@@ -12,20 +12,17 @@
 mod chart;
 mod comparison;
 mod contender;
-mod machine;
-mod measure;
 mod options;
 mod report;
 mod site;
-mod statistics;
 mod targets;
 
-use std::env;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use fs_err as fs;
+use onlay_benches::{machine, measure};
 
 use comparison::compare;
 use options::Options;
@@ -33,12 +30,7 @@ use report::Report;
 use site::Site;
 
 fn main() -> ExitCode {
-    let mut arguments = env::args_os().skip(1);
-    let result = if arguments.next().is_some_and(|first| first == measure::SUBCOMMAND) {
-        measure::run_as_helper(arguments)
-    } else {
-        run(&Options::parse())
-    };
+    let result = measure::helper().unwrap_or_else(|| run(&Options::parse()));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

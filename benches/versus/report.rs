@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::comparison::Outcome;
 use crate::contender::{Missing, Role};
 use crate::options::Options;
-use crate::statistics::{bytes, ratio, seconds};
 use crate::targets;
+use onlay_benches::statistics::{bytes, ratio, seconds};
 
 /// Everything that was measured, and under which conditions.
 pub(crate) struct Report<'a> {

@@ -1,35 +1,14 @@
 //! What onlay must reach, judged from the rows that were measured. It is printed, never asserted: machines differ.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::comparison::Outcome;
 use crate::contender::Role;
-use crate::statistics::{bytes, ratio};
+use onlay_benches::statistics::ratio;
+use onlay_benches::target::Target;
 
 /// More than the base's manifest and configuration have, far less than its smallest layer, in bytes.
 const MANIFEST_AND_CONFIG: u64 = 16 * 1024;
-
-/// A target, as a line of the report's second table.
-pub(crate) struct Target {
-    what: &'static str,
-    required: String,
-    found: String,
-    met: bool,
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            required,
-            found,
-            met,
-        } = self;
-        let verdict = if *met { "met" } else { "**missed**" };
-        write!(f, "| {what} | {required} | {found} | {verdict} |")
-    }
-}
 
 /// Judges the targets whose rows were all measured. Of docker's builders the faster one counts, with
 /// nothing cached: that is the state in which a fresh runner has it.
@@ -64,40 +43,11 @@ pub(crate) fn fastest(outcomes: &[Outcome], role: Role) -> Option<Duration> {
     rows.map(|outcome| outcome.wall.median()).min()
 }
 
-impl Target {
-    fn at_most(what: &'static str, limit: f64, found: f64) -> Self {
-        Self {
-            what,
-            required: format!("≤ {limit}"),
-            found: format!("{found:.2}"),
-            met: found <= limit,
-        }
-    }
-
-    fn at_least(what: &'static str, limit: f64, found: f64) -> Self {
-        Self {
-            what,
-            required: format!("≥ {limit}"),
-            found: format!("{found:.1}"),
-            met: found >= limit,
-        }
-    }
-
-    fn below(what: &'static str, limit: u64, found: u64) -> Self {
-        Self {
-            what,
-            required: format!("< {}", bytes(limit)),
-            found: bytes(found),
-            met: found < limit,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::comparison::Traffic;
-    use crate::statistics::Sample;
+    use onlay_benches::statistics::Sample;
 
     fn row(role: Role, milliseconds: u64) -> Outcome {
         let mut wall = Sample::default();

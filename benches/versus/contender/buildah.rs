@@ -4,8 +4,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Contender, Role, Rows, Start, need_root, version};
-use crate::measure::succeed;
 use crate::site::{Site, Target};
+use onlay_benches::measure::succeed;
 
 struct Buildah {
     program: PathBuf,

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result};
 
 use super::{Contender, Role, Rows, Start, need_root, version};
-use crate::measure::succeed;
 use crate::options::Options;
 use crate::site::{Site, Target};
+use onlay_benches::measure::succeed;
 
 struct Docker {
     client: Rc<Client>,

@@ -30,7 +30,8 @@ fn which(program: &Path) -> PathBuf {
     if program.components().count() > 1 {
         return program.to_owned();
     }
-    let found = crate::measure::succeed(Command::new("sh").args(["-c", "command -v \"$0\""]).arg(program));
+    let found =
+        onlay_benches::measure::succeed(Command::new("sh").args(["-c", "command -v \"$0\""]).arg(program));
     found.map_or_else(|_| program.to_owned(), PathBuf::from)
 }
 

@@ -5,8 +5,8 @@ use anyhow::Result;
 use fs_err as fs;
 
 use super::{Contender, Role, Rows, version};
-use crate::measure::succeed;
 use crate::site::{CONFIG_LINES, Site, Target, VAULT_LINES};
+use onlay_benches::measure::succeed;
 
 struct Onlay {
     program: PathBuf,

@@ -107,6 +107,17 @@ fn half_compressible(size: usize, noise: &mut Noise) -> Vec<u8> {
     content
 }
 
+/// `size` bytes that no compressor shortens, others for each seed.
+pub fn noise(size: usize, seed: u64) -> Vec<u8> {
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
+    let mut bytes = Vec::with_capacity(size.next_multiple_of(8));
+    while bytes.len() < size {
+        bytes.extend(noise.next().to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
+
 /// Marsaglia's xorshift64: no quality needed but that gzip finds no pattern.
 struct Noise(u64);
 

@@ -59,7 +59,7 @@ pub use fixture::{FIXTURE_TAG, write_fixture_base};
 pub use flatten::{FileInfo, FileKind, RootFs, flatten_directory, flatten_layout, flatten_tar};
 pub use front::{Fault, Front, FrontAuth, LoggedRequest, Misbehaviour, TokenManners};
 pub use image::{Family, Image, Platform};
-pub use large::LargeBase;
+pub use large::{LargeBase, noise};
 pub use layer::{Compression, Layer};
 pub use layout::{Descriptor, Layout};
 pub use registry::{Credential, Registry};

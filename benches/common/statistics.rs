@@ -1,38 +1,41 @@
+//! Samples, and how durations and sizes are written.
+
 use std::time::Duration;
 
 /// The durations of one row's runs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sample(Vec<Duration>);
+pub struct Sample(Vec<Duration>);
 
 impl Sample {
-    pub(crate) fn push(&mut self, duration: Duration) {
+    /// Adds one.
+    pub fn push(&mut self, duration: Duration) {
         self.0.push(duration);
         self.0.sort_unstable();
     }
 
     /// The middle one; of an even number the upper of the two. Zero where there is none.
-    pub(crate) fn median(&self) -> Duration {
+    pub fn median(&self) -> Duration {
         self.0.get(self.0.len() / 2).copied().unwrap_or_default()
     }
 
     /// The shortest.
-    pub(crate) fn shortest(&self) -> Duration {
+    pub fn shortest(&self) -> Duration {
         self.0.first().copied().unwrap_or_default()
     }
 
     /// The longest.
-    pub(crate) fn longest(&self) -> Duration {
+    pub fn longest(&self) -> Duration {
         self.0.last().copied().unwrap_or_default()
     }
 }
 
 /// How many times as long as `unit` a duration is.
-pub(crate) fn ratio(duration: Duration, unit: Duration) -> f64 {
+pub fn ratio(duration: Duration, unit: Duration) -> f64 {
     duration.as_secs_f64() / unit.as_secs_f64()
 }
 
 /// A duration to three digits: `4.12 s`, `31.4 ms`.
-pub(crate) fn seconds(duration: Duration) -> String {
+pub fn seconds(duration: Duration) -> String {
     let milliseconds = duration.as_secs_f64() * 1e3;
     match milliseconds {
         ..9.995 => format!("{milliseconds:.2} ms"),
@@ -43,7 +46,7 @@ pub(crate) fn seconds(duration: Duration) -> String {
 }
 
 /// A number of bytes to three digits, in units of 1000: `93.1 MB`, `812 B`.
-pub(crate) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     let count = count as f64;
     match count {
         ..1e3 => format!("{count} B"),

@@ -6,7 +6,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use fs_err as fs;
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// What the helper is called by.
-pub(crate) const SUBCOMMAND: &str = "measure-one-command";
+const SUBCOMMAND: &str = "measure-one-command";
 
 /// What a command took.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// From before its start to after its end.
-    pub(crate) wall: Duration,
+    pub wall: Duration,
     /// Of the largest process among it and its descendants, in bytes, resident.
-    pub(crate) peak_memory: u64,
+    pub peak_memory: u64,
 }
 
 impl Usage {
     /// What this and then `next` took.
-    pub(crate) fn then(self, next: Self) -> Self {
+    pub fn then(self, next: Self) -> Self {
         Self {
             wall: self.wall + next.wall,
             peak_memory: self.peak_memory.max(next.peak_memory),
@@ -38,7 +38,7 @@ impl Usage {
 }
 
 /// Runs a command through the helper, its output appended to `log`.
-pub(crate) fn measure(command: &Command, log: &Path) -> Result<Usage> {
+pub fn measure(command: &Command, log: &Path) -> Result<Usage> {
     let mut helper = Command::new(env::current_exe()?);
     helper.arg(SUBCOMMAND).arg(log);
     helper.arg(command.get_program()).args(command.get_args());
@@ -65,8 +65,16 @@ fn parse(answer: &str) -> Option<Usage> {
     })
 }
 
+/// Is the helper if this process was started as one, and says how that ended. To be called first in `main` of every
+/// program that calls [`measure`].
+pub fn helper() -> Option<Result<()>> {
+    let mut arguments = env::args_os().skip(1);
+    let is_helper = arguments.next().is_some_and(|first| first == SUBCOMMAND);
+    is_helper.then(|| run_as_helper(arguments))
+}
+
 /// The helper: runs the command, prints nanoseconds and bytes.
-pub(crate) fn run_as_helper(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
+fn run_as_helper(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let log = arguments.next().context("no log")?;
     let program = arguments.next().context("no program")?;
     let mut log = fs::OpenOptions::new().create(true).append(true).open(log)?;
@@ -82,12 +90,12 @@ pub(crate) fn run_as_helper(mut arguments: impl Iterator<Item = OsString>) -> Re
     ensure!(status.success(), "{}: {status}", program.display());
     // Linux counts in KiB.
     let peak_memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss() * 1024;
-    println!("{} {peak_memory}", wall.as_nanos());
+    writeln!(io::stdout(), "{} {peak_memory}", wall.as_nanos())?;
     Ok(())
 }
 
 /// Runs a command that is not measured and gives its standard output.
-pub(crate) fn succeed(command: &mut Command) -> Result<String> {
+pub fn succeed(command: &mut Command) -> Result<String> {
     let program = command.get_program().display().to_string();
     let output = command
         .stdin(Stdio::null())

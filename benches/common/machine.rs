@@ -1,3 +1,5 @@
+//! The machine that something was measured on.
+
 use std::num::NonZero;
 use std::thread;
 
@@ -5,7 +7,7 @@ use fs_err as fs;
 use jiff::Timestamp;
 
 /// Date, processor and kernel, in one line: a number without them says nothing.
-pub(crate) fn describe() -> String {
+pub fn describe() -> String {
     let date = Timestamp::now().strftime("%Y-%m-%d");
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
