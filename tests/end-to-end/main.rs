@@ -34,6 +34,7 @@ mod interrupted;
 mod large_copy;
 mod login;
 mod look;
+mod memory_group;
 mod network;
 mod onbuild;
 mod onlay;
