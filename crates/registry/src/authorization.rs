@@ -13,8 +13,8 @@ use crate::identity::{Authorization, Identity};
 use crate::keychain::Found;
 use crate::scope::Scopes;
 use crate::token::Sharing;
-use crate::transport::Transport;
-use crate::{Client, CredentialSource, RegistryError, Trail, TrailStep};
+use crate::transport::{Body, Request, Transport, plain};
+use crate::{Action, Client, CredentialSource, RegistryError, Trail, TrailStep};
 
 /// A registry's refusal, as far as something can be learnt from it.
 pub(crate) struct Refusal {
@@ -109,9 +109,12 @@ impl Transport<'_> {
         let needed = Scopes::parse(scope);
         auth.discard(&needed);
         let knew_basic = auth.challenge == Some(Challenge::Basic);
-        let challenge = Challenge::of(&refusal.headers);
+        let (challenge, reach) = match Challenge::of(&refusal.headers) {
+            None if auth.challenge.is_none() => self.ask_at_the_door().await,
+            challenge => (challenge, refusal.reach),
+        };
         if challenge.is_some() {
-            auth.reach = refusal.reach;
+            auth.reach = reach;
         }
         let challenge = challenge.or_else(|| auth.challenge.clone());
         let fresh = match challenge {
@@ -152,6 +155,38 @@ impl Transport<'_> {
             Some(_) => Renewal::Fresh(fresh),
             None => Renewal::Hopeless,
         })
+    }
+
+    /// What the registry wants to see, of one that says so at `/v2/` only and refuses elsewhere without a word; the
+    /// specification does not ask for more (distribution-spec, "Determining Support").
+    async fn ask_at_the_door(&self) -> (Option<Challenge>, Reach) {
+        let answer = match self.door() {
+            Ok(door) => self.send_once(&door, None).await.ok(),
+            Err(_) => None,
+        };
+        answer.map_or((None, Reach::Public), |answer| {
+            let reach = answer.response.extensions().get().copied();
+            (
+                Challenge::of(answer.response.headers()),
+                reach.unwrap_or(Reach::Public),
+            )
+        })
+    }
+
+    /// The request that the registry as a whole answers: does it speak this protocol, and with whom?
+    pub(crate) fn door(&self) -> Result<Request, RegistryError> {
+        let url = self.endpoint()?.join("v2/");
+        let url = url.map_err(|source| RegistryError::Address {
+            registry: self.registry.to_string(),
+            source,
+        })?;
+        Ok(plain(
+            Action::FetchToken,
+            Method::GET,
+            url,
+            HeaderMap::new(),
+            Body::Empty,
+        ))
     }
 
     /// The credential for this repository: the keychain's, else the extension's. Both are asked again for what was refused.

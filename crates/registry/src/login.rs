@@ -1,10 +1,9 @@
 use onlay_oci::Registry;
-use reqwest::header::HeaderMap;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 
 use crate::identity::Authorization;
-use crate::transport::{Body, Transport, expect, plain};
-use crate::{Action, Client, RegistryError};
+use crate::transport::{Transport, expect};
+use crate::{Client, RegistryError};
 
 /// What a registry says to a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +20,6 @@ impl Client {
     /// # Errors
     /// The credential is refused, or the registry fails.
     pub async fn check_login(&self, registry: &Registry) -> Result<LoginCheck, RegistryError> {
-        let door = self.endpoint(registry)?.join("v2/");
-        let door = door.map_err(|source| RegistryError::Address {
-            registry: registry.to_string(),
-            source,
-        })?;
-        let (method, url) = (Method::GET, door.clone());
-        let request = plain(
-            Action::FetchToken,
-            method.clone(),
-            door,
-            HeaderMap::new(),
-            Body::Empty,
-        );
         let transport = Transport {
             client: self,
             registry,
@@ -41,7 +27,9 @@ impl Client {
             api: None,
             has_successor: false,
         };
-        let response = transport.send(request).await?;
+        let door = transport.door()?;
+        let (method, url) = (door.method.clone(), door.url.clone());
+        let response = transport.send(door).await?;
         let response = expect((&method, &url), response, &[StatusCode::OK]).await?;
         let sent = response.extensions().get::<Authorization>();
         Ok(match sent.is_some_and(|sent| sent.header.is_some()) {

@@ -8,7 +8,7 @@ use onlay_oci::{Descriptor, Family, MediaType, Registry as RegistryName, Reposit
 use onlay_registry::{
     BlobBody, Client, ClientOptions, Credential, Extension, ExtensionFuture, Keychain, RegistryError, Secret,
 };
-use onlay_testkit::{Credential as Login, Front, FrontAuth, Misbehaviour, Registry};
+use onlay_testkit::{Credential as Login, Fault, Front, FrontAuth, LoggedRequest, Misbehaviour, Registry};
 
 use crate::case::{Case, bytes, layer, read, repository, soon};
 
@@ -124,6 +124,30 @@ async fn a_password_is_shown_when_it_is_asked_for() {
     assert_eq!(requests[0].authorization, None);
     assert!(
         requests[1..]
+            .iter()
+            .all(|request| request.authorization.as_deref() == Some("Basic"))
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_says_only_at_its_door_what_it_wants_is_asked_there_once() {
+    let login = Login::new("tester", "hunter2");
+    let registry = Registry::start_with_credential(&login);
+    let front = Front::start(registry.host(), FrontAuth::Registry);
+    let case = Case {
+        client: client(front.host(), &login),
+        registry,
+        front,
+    };
+    let wordless = Misbehaviour::answer(401, &[]);
+    case.front.inject(Fault::times(1, "HEAD", "/blobs/", wordless));
+    push(&case).await.unwrap();
+    let requests = case.front.requests();
+    let at_door = |request: &&LoggedRequest| request.path == "/v2/";
+    assert_eq!(requests.iter().filter(at_door).count(), 1);
+    assert_eq!(requests[1].path, "/v2/");
+    assert!(
+        requests[2..]
             .iter()
             .all(|request| request.authorization.as_deref() == Some("Basic"))
     );
