@@ -160,7 +160,26 @@ fn registry_hint(error: &RegistryError) -> Option<String> {
     if error.is_not_found() {
         return Some("check the name and the tag; a registry that wants credentials may also call a private image missing".to_owned());
     }
-    waiting_hint(error).map(str::to_owned)
+    upload_hint(error).or_else(|| waiting_hint(error).map(str::to_owned))
+}
+
+/// What to do about a registry that does not take a blob, though it knows who sends it.
+fn upload_hint(error: &RegistryError) -> Option<String> {
+    let RegistryError::Status {
+        method,
+        place,
+        identity: Some(identity),
+        ..
+    } = error
+    else {
+        return None;
+    };
+    let is_upload = matches!(method.as_str(), "PUT" | "PATCH") && !place.contains("/manifests/");
+    is_upload.then(|| {
+        let registry = &identity.registry;
+        let other = "standard,upload=patch";
+        format!("a registry that takes blobs in another form wants `--registry-profile {registry}={other}`")
+    })
 }
 
 /// What to do about a registry that cannot be reached, is too slow, or wants to be left alone.

@@ -83,7 +83,7 @@ impl Request {
         if self.work.explain {
             progress.explain(&Network::of(&session.client));
         }
-        if published.is_empty() && !self.destinations.is_nothing_wanted {
+        if published.is_empty() && failed.is_none() && !self.destinations.is_nothing_wanted {
             let warning = "nothing was published; name a destination with -t";
             progress.tell(&Notice::Warning(warning.to_owned()));
         }
