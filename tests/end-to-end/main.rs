@@ -41,6 +41,7 @@ mod onlay;
 mod readers;
 mod robust;
 mod same_digest;
+mod second_registry;
 mod secrets;
 mod several_destinations;
 mod throttling;

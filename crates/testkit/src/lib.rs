@@ -34,6 +34,7 @@
 )]
 
 mod base;
+mod container_registry;
 mod digest;
 pub mod entry;
 mod fixture;
@@ -53,6 +54,7 @@ mod uploads;
 mod validate;
 
 pub use base::TestBase;
+pub use container_registry::ContainerRegistry;
 pub use digest::sha256;
 pub use entry::Entry;
 pub use fixture::{FIXTURE_TAG, write_fixture_base};

@@ -122,7 +122,7 @@ impl Drop for Registry {
 }
 
 /// An address on the loopback that nobody listened on a moment ago.
-fn free_host() -> String {
+pub(crate) fn free_host() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().unwrap().to_string()
 }
@@ -156,7 +156,8 @@ fn spawn(dir: &Path, host: &str, auth: &str) -> Child {
         .unwrap_or_else(|error| panic!("`docker-registry`: {error}; Debian package: docker-registry"))
 }
 
-fn answers(process: &mut Child, host: &str) -> bool {
+/// Waits until somebody serves the registry's protocol there, or the process ends.
+pub(crate) fn answers(process: &mut Child, host: &str) -> bool {
     let start = Instant::now();
     while start.elapsed() < START && process.try_wait().unwrap().is_none() {
         if http::get(host, "/v2/", &[]).is_ok_and(|response| matches!(response.head.status(), 200 | 401)) {
