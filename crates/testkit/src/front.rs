@@ -6,12 +6,14 @@
 mod auth;
 mod exchange;
 mod fault;
+pub(crate) mod manners;
 mod reply;
 
 pub use auth::{FrontAuth, TokenManners};
 pub use fault::{Fault, Misbehaviour};
 
 use auth::Gate;
+use manners::{Manners, Plain};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,9 +52,14 @@ pub struct Front {
 impl Front {
     /// Starts a front before the registry at `upstream` (`host:port`).
     pub fn start(upstream: &str, auth: FrontAuth) -> Self {
+        Self::start_with(upstream, auth, Plain)
+    }
+
+    /// Starts a front that has manners of its own.
+    pub(crate) fn start_with(upstream: &str, auth: FrontAuth, manners: impl Manners + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
         let host = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared::new(upstream, &host, auth));
+        let shared = Arc::new(Shared::new(upstream, &host, auth, Box::new(manners)));
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared)
@@ -112,16 +119,18 @@ impl Drop for Front {
 struct Shared {
     upstream: String,
     gate: Gate,
+    manners: Box<dyn Manners>,
     faults: Mutex<Vec<Fault>>,
     log: Mutex<Vec<LoggedRequest>>,
     stopped: AtomicBool,
 }
 
 impl Shared {
-    fn new(upstream: &str, host: &str, auth: FrontAuth) -> Self {
+    fn new(upstream: &str, host: &str, auth: FrontAuth, manners: Box<dyn Manners>) -> Self {
         Self {
             upstream: upstream.to_owned(),
             gate: Gate::new(host, auth),
+            manners,
             faults: Mutex::default(),
             log: Mutex::default(),
             stopped: AtomicBool::new(false),

@@ -36,6 +36,7 @@
 mod base;
 mod container_registry;
 mod digest;
+mod ecr_front;
 pub mod entry;
 mod fixture;
 mod flatten;
@@ -56,6 +57,7 @@ mod validate;
 pub use base::TestBase;
 pub use container_registry::ContainerRegistry;
 pub use digest::sha256;
+pub use ecr_front::{EcrAccount, EcrFront, EcrRepository};
 pub use entry::Entry;
 pub use fixture::{FIXTURE_TAG, write_fixture_base};
 pub use flatten::{FileInfo, FileKind, RootFs, flatten_directory, flatten_layout, flatten_tar};

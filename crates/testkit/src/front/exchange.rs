@@ -44,6 +44,7 @@ pub(super) fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
             shared,
             place,
             shown: String::new(),
+            kept: None,
         };
         if exchange.run()? == After::Close {
             break;
@@ -81,6 +82,8 @@ struct Exchange<'a> {
     place: usize,
     /// The credential that came with it, as it came and as it is meant.
     shown: String,
+    /// Its body, where that was read already.
+    kept: Option<Vec<u8>>,
 }
 
 impl Exchange<'_> {
@@ -93,10 +96,32 @@ impl Exchange<'_> {
         if let Some(answer) = self.shared.gate.answer(&mut self.request, &form) {
             return self.misbehave(answer);
         }
-        match self.shared.take_fault(self.request.method(), self.request.path()) {
-            Some(fault) => self.misbehave(fault),
+        if let Some(fault) = self.shared.take_fault(self.request.method(), self.request.path()) {
+            return self.misbehave(fault);
+        }
+        self.keep_body()?;
+        let body = self.kept.as_deref().unwrap_or_default();
+        match self.shared.manners.answer(&mut self.request, body) {
+            Some(answer) => self.misbehave(answer),
             None => self.forward(None),
         }
+    }
+
+    /// Reads the body where the registry's manners want to see it.
+    fn keep_body(&mut self) -> io::Result<()> {
+        if !self.shared.manners.keeps_body(&self.request) {
+            return Ok(());
+        }
+        self.continue_if_expected()?;
+        self.request.remove("Expect");
+        let (place, shared) = (self.place, self.shared);
+        let mut body = Body::new(self.client, self.request.request_framing());
+        let mut kept = Vec::new();
+        copy(&mut body, &mut kept, |count| count_request(shared, place, count))?;
+        self.request.remove("Transfer-Encoding");
+        self.request.set("Content-Length", &kept.len().to_string());
+        self.kept = Some(kept);
+        Ok(())
     }
 
     /// The body of a request for a token, which is read before it is answered; of others, nothing.
@@ -154,7 +179,9 @@ impl Exchange<'_> {
             self.respond(reply)?;
             return Ok(After::Close);
         }
-        self.send_request_body(&mut io::sink())?;
+        if self.kept.is_none() {
+            self.send_request_body(&mut io::sink())?;
+        }
         self.respond(reply)
     }
 
@@ -167,13 +194,19 @@ impl Exchange<'_> {
         head.remove("Expect");
         head.set("Connection", "close");
         head.write(&mut &upstream)?;
-        self.send_request_body(&mut UntilRefused {
-            inner: &upstream,
+        let mut upstream = UntilRefused {
+            inner: upstream,
             refused: false,
-        })?;
+        };
+        match &self.kept {
+            Some(body) => upstream.write_all(body)?,
+            None => self.send_request_body(&mut upstream)?,
+        }
 
-        let mut reader = BufReader::new(upstream);
+        let mut reader = BufReader::new(upstream.inner);
         let head = Head::read(&mut reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let body = self.kept.as_deref().unwrap_or_default();
+        self.shared.manners.settled(&self.request, body, head.status());
         let framing = head.response_framing(self.request.method());
         let reply = Reply::of_registry(head, Body::new(&mut reader, framing), framing);
         self.respond(match fault {

@@ -37,6 +37,15 @@ pub enum Misbehaviour {
         /// The value.
         value: String,
     },
+    /// Passes the registry's answer on with another status, and without some headers.
+    ReplaceHead {
+        /// The status; of the registry where there is none.
+        status: Option<u16>,
+        /// Headers that are set.
+        set: Vec<(String, String)>,
+        /// Headers that are left out.
+        removed: Vec<&'static str>,
+    },
     /// Ends the connection after this many bytes of the response body.
     CutBody {
         /// How many bytes are sent.

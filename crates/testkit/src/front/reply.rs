@@ -80,6 +80,14 @@ impl<'a> Reply<'a> {
                 self.head.set(&name, &value);
                 self
             }
+            Misbehaviour::ReplaceHead { status, set, removed } => {
+                if let Some(status) = status {
+                    self.head.first_line = format!("HTTP/1.1 {status} Testkit");
+                }
+                removed.iter().for_each(|name| self.head.remove(name));
+                set.iter().for_each(|(name, value)| self.head.set(name, value));
+                self
+            }
             Misbehaviour::CutBody { after } => Self {
                 sent: Sent::Only(after),
                 ..self
