@@ -158,9 +158,25 @@ fn registry_hint(error: &RegistryError) -> Option<String> {
         return error.identity().map(login_hint);
     }
     if error.is_not_found() {
+        if is_missing_at_ecr(error) {
+            let words = "make the repository first, or let onlay do it with `--ecr-create-repository`";
+            return Some(words.to_owned());
+        }
         return Some("check the name and the tag; a registry that wants credentials may also call a private image missing".to_owned());
     }
     upload_hint(error).or_else(|| waiting_hint(error).map(str::to_owned))
+}
+
+/// Whether a push was about to go to a repository that is not there, where onlay can make it.
+fn is_missing_at_ecr(error: &RegistryError) -> bool {
+    let RegistryError::Status { method, .. } = error else {
+        return false;
+    };
+    let is_write = !matches!(method.as_str(), "GET" | "HEAD");
+    is_write
+        && error
+            .identity()
+            .is_some_and(|identity| onlay_ecr::is_ecr(&identity.registry))
 }
 
 /// What to do about a registry that does not take a blob, though it knows who sends it.
