@@ -18,10 +18,10 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// What a descriptor says, without more.
 #[derive(Clone, Debug)]
-struct Described {
-    media_type: String,
-    digest: String,
-    size: u64,
+pub(crate) struct Described {
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    pub(crate) size: u64,
 }
 
 impl Described {
@@ -50,7 +50,12 @@ fn tag(layout: &Layout, what: &Described, name: &str) {
 }
 
 /// An artifact about `subject`, made by hand; without one it is an artifact of its own, as cosign's signatures are.
-fn artifact(layout: &Layout, subject: Option<&Described>, artifact_type: &str, payload: &str) -> Described {
+pub(crate) fn artifact(
+    layout: &Layout,
+    subject: Option<&Described>,
+    artifact_type: &str,
+    payload: &str,
+) -> Described {
     let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -66,7 +71,7 @@ fn artifact(layout: &Layout, subject: Option<&Described>, artifact_type: &str, p
 }
 
 /// Lists artifacts under the tag of their subject, as somebody does whose registry keeps no lists.
-fn list(layout: &Layout, subject: &Described, artifacts: &[(&Described, &str)]) {
+pub(crate) fn list(layout: &Layout, subject: &Described, artifacts: &[(&Described, &str)]) {
     let entries: Vec<Value> = artifacts
         .iter()
         .map(|(artifact, artifact_type)| {

@@ -27,6 +27,7 @@ mod dockerfiles;
 mod doctor;
 mod ecr;
 mod ecr_credentials;
+mod ecr_front;
 mod ecr_options;
 mod engine;
 mod hostile_registry;

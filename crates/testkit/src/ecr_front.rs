@@ -35,7 +35,7 @@ pub struct EcrFront {
     api: Front,
     blobs: Front,
     state: Arc<State>,
-    _behind: Registry,
+    behind: Registry,
 }
 
 /// What the parts of the front share.
@@ -69,13 +69,18 @@ impl EcrFront {
             api: Front::start_with(behind.host(), FrontAuth::Registry, api),
             blobs,
             state,
-            _behind: behind,
+            behind,
         }
     }
 
     /// `127.0.0.1:<port>` of the registry.
     pub fn host(&self) -> &str {
         self.registry.host()
+    }
+
+    /// `127.0.0.1:<port>` of the registry behind, which has all that was committed and asks for no password.
+    pub fn behind(&self) -> &str {
+        self.behind.host()
     }
 
     /// The address of the API, for `AWS_ENDPOINT_URL_ECR`.
@@ -106,6 +111,11 @@ impl EcrFront {
     /// The digest that a tag has.
     pub fn tagged(&self, repository: &str, tag: &str) -> Option<String> {
         self.state.repositories().tagged(repository, tag)
+    }
+
+    /// Gives a digest a tag, whether there is such an image or not.
+    pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
+        self.state.repositories().tag(repository, tag, digest);
     }
 
     /// The requests to the registry, in the order they arrived.

@@ -111,6 +111,12 @@ impl Repositories {
         self.0.get_mut(name)
     }
 
+    pub(super) fn tag(&mut self, name: &str, tag: &str, digest: &str) {
+        if let Some(repository) = self.0.get_mut(name) {
+            repository.tags.insert(tag.to_owned(), digest.to_owned());
+        }
+    }
+
     pub(super) fn tagged(&self, name: &str, tag: &str) -> Option<String> {
         self.0.get(name)?.tags.get(tag).cloned()
     }
