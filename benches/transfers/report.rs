@@ -10,6 +10,7 @@ use onlay_testkit::LoggedRequest;
 
 use crate::options::Options;
 use crate::row::Row;
+use crate::site::{MANIFESTS, MANIFESTS_PER_SECOND};
 
 /// The most memory that a transfer may take, whatever its size, in bytes.
 const MEMORY: u64 = 64 << 20;
@@ -34,13 +35,17 @@ pub(crate) struct Requests {
     pub(crate) all: usize,
     /// Those with the method GET.
     pub(crate) reads: usize,
+    /// Those that came too fast.
+    pub(crate) throttled: usize,
 }
 
 impl Requests {
     pub(crate) fn count(requests: &[LoggedRequest]) -> Self {
+        let those = |is: fn(&&LoggedRequest) -> bool| requests.iter().filter(is).count();
         Self {
             all: requests.len(),
-            reads: requests.iter().filter(|request| request.method == "GET").count(),
+            reads: those(|request| request.method == "GET"),
+            throttled: those(|request| request.status == Some(429)),
         }
     }
 }
@@ -88,14 +93,17 @@ impl Report<'_> {
     fn row(&self, outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wall = &outcome.wall;
         let megabytes = f64::from(self.options.size_mb) * f64::from(1 << 20) / 1e6;
+        let speed = match outcome.row {
+            Row::OnlayPaced => "–".to_owned(),
+            _ => format!("{:.0}", megabytes / wall.median().as_secs_f64()),
+        };
         writeln!(
             f,
-            "| {} | {} | {} to {} | {:.0} | {} | {} | {} |",
+            "| {} | {} | {} to {} | {speed} | {} | {} | {} |",
             outcome.row.name(),
             seconds(wall.median()),
             seconds(wall.shortest()),
             seconds(wall.longest()),
-            megabytes / wall.median().as_secs_f64(),
             bytes(outcome.peak_memory),
             outcome.first,
             outcome.second,
@@ -110,6 +118,9 @@ impl Report<'_> {
         let memory =
             [Row::OnlayPush, Row::OnlayCopy].map(|row| self.find(row).map(|outcome| outcome.peak_memory));
         let requests = |row| Some(self.find(row)?.first.all as f64);
+        let ideal = Duration::from_secs((MANIFESTS / MANIFESTS_PER_SECOND).into());
+        let paced = self.median(Row::OnlayPaced).map(|found| ratio(found, ideal));
+        let throttled = self.find(Row::OnlayPaced).map(|outcome| outcome.first.throttled);
         let beside = || Some(requests(Row::OnlayCopy)? / requests(Row::CraneCopy)?);
         [
             speed(Row::OnlayPush, Row::CurlUpload)
@@ -120,6 +131,8 @@ impl Report<'_> {
                 .flatten()
                 .map(|found| Target::below("onlay: peak memory", MEMORY, found)),
             beside().map(|found| Target::at_most("onlay's requests ÷ crane's, a copy", 1.0, found)),
+            paced.map(|found| Target::at_most("onlay: time ÷ ideal, 60 manifests at 10/s", 1.2, found)),
+            throttled.map(|found| Target::at_most("onlay: refused for coming too fast", 0.0, found as f64)),
             second.map(|found| Target::at_most("onlay: GETs of a second copy", 0.0, found.reads as f64)),
         ]
         .into_iter()

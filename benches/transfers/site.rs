@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use onlay_testkit::{
-    Compression, Front, FrontAuth, Image, Layer, Layout, LoggedRequest, Platform, Registry, noise,
-    upload_layout,
+    Compression, EcrAccount, EcrFront, Front, FrontAuth, Image, Layer, Layout, LoggedRequest, Platform,
+    Registry, noise, upload_layout,
 };
 use tempfile::TempDir;
 
 /// How many layers the image of the copies has: as many as onlay has in flight.
 const LAYERS: usize = 8;
+
+/// How many manifests go to ECR's manners, and how many of them a second may (aws.md 1.2).
+pub(crate) const MANIFESTS: u32 = 60;
+pub(crate) const MANIFESTS_PER_SECOND: u32 = 10;
 
 /// Two registries, a counting front before each, and a directory that goes when this does.
 pub(crate) struct Site {
@@ -21,6 +25,8 @@ pub(crate) struct Site {
     blob: PathBuf,
     blob_digest: String,
     layout: PathBuf,
+    many: PathBuf,
+    ecr: EcrFront,
     /// Goes last.
     _directory: TempDir,
 }
@@ -38,6 +44,10 @@ pub(crate) struct Ends<'a> {
     pub(crate) image: String,
     /// `127.0.0.1:<port>` of the second registry.
     pub(crate) host: &'a str,
+    /// A layout with an index of many images, tagged `1`.
+    pub(crate) many: &'a Path,
+    /// Where it is copied to.
+    pub(crate) ecr: &'a EcrFront,
     /// A repository there.
     pub(crate) repository: String,
 }
@@ -65,6 +75,8 @@ impl Site {
         let eight = Layout::create(directory.path().join("eight"));
         eight.tag(&eight.write_image(&image), "1");
         upload_layout(eight.dir(), "1", source.host(), "eight", "1", None);
+        let many = directory.path().join("many");
+        write_many(&Layout::create(&many));
         Ok(Self {
             from: Front::start(source.host(), FrontAuth::Registry),
             to: Front::start(destination.host(), FrontAuth::Registry),
@@ -73,6 +85,12 @@ impl Site {
             blob: layout.blob_path(&blob_digest),
             blob_digest,
             layout: layout.dir().to_owned(),
+            many,
+            ecr: EcrFront::start(EcrAccount {
+                quotas: vec![("PutImage", MANIFESTS_PER_SECOND)],
+                create_on_push: true,
+                ..EcrAccount::default()
+            }),
             _directory: directory,
         })
     }
@@ -91,16 +109,19 @@ impl Site {
     pub(crate) fn clear_requests(&self) {
         self.from.clear_requests();
         self.to.clear_requests();
+        self.ecr.clear_requests();
     }
 
-    /// The requests to both ends.
+    /// The requests to all ends.
     pub(crate) fn requests(&self) -> Vec<LoggedRequest> {
-        [self.from.requests(), self.to.requests()].concat()
+        [self.from.requests(), self.to.requests(), self.ecr.requests()].concat()
     }
 
     fn ends<'a>(&'a self, from: &str, to: &'a str, repository: &str) -> Ends<'a> {
         Ends {
             layout: &self.layout,
+            many: &self.many,
+            ecr: &self.ecr,
             blob: &self.blob,
             blob_digest: &self.blob_digest,
             image: format!("{from}/eight:1"),
@@ -108,6 +129,16 @@ impl Site {
             repository: repository.to_owned(),
         }
     }
+}
+
+/// An index of small images, all of the same layer: with itself it is as many manifests as are asked for.
+fn write_many(layout: &Layout) {
+    let image = |number: u32| {
+        let platform = Platform::new("linux", "amd64", Some(&format!("v{number}")));
+        Image::new(platform).layer(plain_layer(1024, 0))
+    };
+    let images: Vec<Image> = (1..MANIFESTS).map(image).collect();
+    layout.tag(&layout.write_index(&images), "1");
 }
 
 /// A layer that is not compressed, so that nothing but the transfer is measured. No tar: nobody looks inside.
