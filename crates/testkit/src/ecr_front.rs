@@ -3,7 +3,6 @@
 //! Each manner names its section of `reference/aws.md` ("aws.md 1.3"); the tests drive each with curl first.
 
 mod api;
-mod blobs;
 mod quota;
 mod registry;
 mod repositories;
@@ -11,6 +10,7 @@ mod words;
 
 pub use repositories::EcrRepository;
 
+use crate::front::elsewhere::Elsewhere;
 use crate::front::{Front, FrontAuth, LoggedRequest};
 use crate::registry::Registry;
 use quota::Quotas;
@@ -61,12 +61,12 @@ impl EcrFront {
             upstream: behind.host().to_owned(),
             repositories: Mutex::default(),
         });
-        let blobs = Front::start_with(behind.host(), FrontAuth::Registry, blobs::Blobs);
+        let blobs = Front::start_with(behind.host(), FrontAuth::Registry, Box::new(Elsewhere));
         let registry = registry::Door::new(Arc::clone(&state), blobs.host());
         let api = api::Api::new(Arc::clone(&state));
         Self {
-            registry: Front::start_with(behind.host(), FrontAuth::Minted, registry),
-            api: Front::start_with(behind.host(), FrontAuth::Registry, api),
+            registry: Front::start_with(behind.host(), FrontAuth::Minted, Box::new(registry)),
+            api: Front::start_with(behind.host(), FrontAuth::Registry, Box::new(api)),
             blobs,
             state,
             behind,

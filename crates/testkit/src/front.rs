@@ -3,7 +3,8 @@
 //! HTTP/1.1 over plain TCP on the loopback, a thread for each connection, nothing held in memory but the bodies
 //! that a fault replaces. `Host` is passed on, so that the registry's `Location` headers lead back here.
 
-mod auth;
+pub(crate) mod auth;
+pub(crate) mod elsewhere;
 mod exchange;
 mod fault;
 pub(crate) mod manners;
@@ -52,14 +53,14 @@ pub struct Front {
 impl Front {
     /// Starts a front before the registry at `upstream` (`host:port`).
     pub fn start(upstream: &str, auth: FrontAuth) -> Self {
-        Self::start_with(upstream, auth, Plain)
+        Self::start_with(upstream, auth, Box::new(Plain))
     }
 
     /// Starts a front that has manners of its own.
-    pub(crate) fn start_with(upstream: &str, auth: FrontAuth, manners: impl Manners + 'static) -> Self {
+    pub(crate) fn start_with(upstream: &str, auth: FrontAuth, manners: Box<dyn Manners>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
         let host = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared::new(upstream, &host, auth, Box::new(manners)));
+        let shared = Arc::new(Shared::new(upstream, &host, auth, manners));
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared)

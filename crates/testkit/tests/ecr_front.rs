@@ -1,64 +1,23 @@
-//! Each manner of ECR's front, driven by curl: it is what others have said of ECR with curl, too.
+//! Each manner of ECR's front, driven by curl.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod curl;
+
+use curl::Answer;
 use onlay_testkit::{EcrAccount, EcrFront, EcrRepository, sha256};
 use serde_json::{Value, json};
-use std::process::Command;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 const OCTETS: &str = "Content-Type: application/octet-stream";
 
-/// An answer as curl shows it.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        let mut found = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value.trim())
-    }
-
-    fn says(&self, status: u16, words: &str) {
-        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
-        assert!(self.body.contains(words), "{}", self.body);
-    }
-}
-
 /// Runs curl as the user AWS with the password `minted-1`.
-fn curl(front: &EcrFront, method: &str, path: &str, more: &[&str]) -> Answer {
-    bare_curl(
+fn as_aws(front: &EcrFront, method: &str, path: &str, more: &[&str]) -> Answer {
+    curl::run(
         &format!("http://{}{path}", front.host()),
         &[&["-u", "AWS:minted-1", "-X", method], more].concat(),
     )
-}
-
-fn bare_curl(url: &str, more: &[&str]) -> Answer {
-    // A HEAD that is asked for by name would wait for a body.
-    let more: Vec<&str> = match more.windows(2).position(|pair| pair == ["-X", "HEAD"]) {
-        Some(at) => [&more[..at], &["--head"], &more[at + 2..]].concat(),
-        None => more.to_vec(),
-    };
-    let output = Command::new("curl")
-        .args(["-sS", "-i", url])
-        .args(more)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let text = text
-        .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
-        .unwrap_or(&text);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
 }
 
 fn front_with(account: EcrAccount, repositories: &[&str]) -> EcrFront {
@@ -70,7 +29,7 @@ fn front_with(account: EcrAccount, repositories: &[&str]) -> EcrFront {
 }
 
 fn begin(front: &EcrFront, repository: &str, query: &str) -> String {
-    let answer = curl(
+    let answer = as_aws(
         front,
         "POST",
         &format!("/v2/{repository}/blobs/uploads/{query}"),
@@ -87,7 +46,7 @@ fn push_blob(front: &EcrFront, repository: &str, content: &str) -> String {
     let place = begin(front, repository, "");
     let path = format!("{place}&digest={digest}");
     // As a form it would be the registry's to parse.
-    let put = curl(front, "PUT", &path, &["-H", OCTETS, "-d", content]);
+    let put = as_aws(front, "PUT", &path, &["-H", OCTETS, "-d", content]);
     put.says(201, "");
     digest
 }
@@ -95,7 +54,7 @@ fn push_blob(front: &EcrFront, repository: &str, content: &str) -> String {
 fn put_manifest(front: &EcrFront, repository: &str, reference: &str, manifest: &str) -> Answer {
     let media_type = format!("Content-Type: {MANIFEST}");
     let path = format!("/v2/{repository}/manifests/{reference}");
-    curl(
+    as_aws(
         front,
         "PUT",
         &path,
@@ -119,7 +78,7 @@ fn image(front: &EcrFront, repository: &str, layer: &str) -> String {
 
 fn api(front: &EcrFront, action: &str, body: &Value) -> (u16, Value) {
     let target = format!("X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.{action}");
-    let answer = bare_curl(&front.api_url(), &["-H", &target, "-d", &body.to_string()]);
+    let answer = curl::run(&front.api_url(), &["-H", &target, "-d", &body.to_string()]);
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 
@@ -127,9 +86,9 @@ fn api(front: &EcrFront, action: &str, body: &Value) -> (u16, Value) {
 fn a_repository_must_exist() {
     let front = front_with(EcrAccount::default(), &[]);
     let words = "The repository with name 'a/b' does not exist in the registry with id '123456789012'";
-    curl(&front, "GET", "/v2/a/b/manifests/1", &[]).says(404, words);
-    curl(&front, "POST", "/v2/a/b/blobs/uploads/", &[]).says(404, "NAME_UNKNOWN");
-    assert_eq!(curl(&front, "HEAD", "/v2/a/b/manifests/1", &[]).status, 404);
+    as_aws(&front, "GET", "/v2/a/b/manifests/1", &[]).says(404, words);
+    as_aws(&front, "POST", "/v2/a/b/blobs/uploads/", &[]).says(404, "NAME_UNKNOWN");
+    assert_eq!(as_aws(&front, "HEAD", "/v2/a/b/manifests/1", &[]).status, 404);
 
     let front = front_with(
         EcrAccount {
@@ -138,7 +97,7 @@ fn a_repository_must_exist() {
         },
         &[],
     );
-    curl(&front, "GET", "/v2/a/b/manifests/1", &[]).says(404, "NAME_UNKNOWN");
+    as_aws(&front, "GET", "/v2/a/b/manifests/1", &[]).says(404, "NAME_UNKNOWN");
     begin(&front, "a/b", "");
     assert_eq!(front.repositories(), ["a/b"]);
 }
@@ -147,13 +106,13 @@ fn a_repository_must_exist() {
 fn passwords_expire_with_403_and_no_challenge() {
     let front = front_with(EcrAccount::default(), &["a"]);
     let url = format!("http://{}/v2/a/tags/list", front.host());
-    bare_curl(&url, &[]).says(401, "UNAUTHORIZED");
-    bare_curl(&url, &["-u", "AWS:minted-1"]).says(200, "tags");
+    curl::run(&url, &[]).says(401, "UNAUTHORIZED");
+    curl::run(&url, &["-u", "AWS:minted-1"]).says(200, "tags");
     front.front().kill_credentials_at(1);
-    let expired = bare_curl(&url, &["-u", "AWS:minted-1"]);
+    let expired = curl::run(&url, &["-u", "AWS:minted-1"]);
     expired.says(403, "Your authorization token has expired");
     assert_eq!(expired.header("WWW-Authenticate"), None);
-    bare_curl(&url, &["-u", "AWS:minted-2"]).says(200, "tags");
+    curl::run(&url, &["-u", "AWS:minted-2"]).says(200, "tags");
 }
 
 #[test]
@@ -161,22 +120,22 @@ fn only_the_first_patch_counts() {
     let front = front_with(EcrAccount::default(), &["a"]);
     let place = begin(&front, "a", "");
     let octets = ["-H", OCTETS];
-    let first = curl(&front, "PATCH", &place, &[&octets[..], &["-d", "one"]].concat());
+    let first = as_aws(&front, "PATCH", &place, &[&octets[..], &["-d", "one"]].concat());
     first.says(201, "");
     let place = first.header("Location").unwrap();
     let place = &place[place.find("/v2/").unwrap()..];
-    let second = curl(&front, "PATCH", place, &[&octets[..], &["-d", "two"]].concat());
+    let second = as_aws(&front, "PATCH", place, &[&octets[..], &["-d", "two"]].concat());
     second.says(201, "");
     let place = second.header("Location").unwrap();
     let both = format!("{place}&digest={}", sha256(b"onetwo"));
-    curl(&front, "PUT", &both, &[]).says(400, "DIGEST_INVALID");
+    as_aws(&front, "PUT", &both, &[]).says(400, "DIGEST_INVALID");
 
     let place = begin(&front, "a", "");
-    let first = curl(&front, "PATCH", &place, &[&octets[..], &["-d", "one"]].concat());
+    let first = as_aws(&front, "PATCH", &place, &[&octets[..], &["-d", "one"]].concat());
     let place = first.header("Location").unwrap();
     let place = &place[place.find("/v2/").unwrap()..];
     let one = format!("{place}&digest={}", sha256(b"one"));
-    curl(&front, "PUT", &one, &[]).says(201, "");
+    as_aws(&front, "PUT", &one, &[]).says(201, "");
 }
 
 #[test]
@@ -184,7 +143,7 @@ fn blobs_without_a_byte_are_refused() {
     let front = front_with(EcrAccount::default(), &["a"]);
     let place = begin(&front, "a", "");
     let path = format!("{place}&digest={}", sha256(b""));
-    curl(&front, "PUT", &path, &[]).says(400, "empty");
+    as_aws(&front, "PUT", &path, &[]).says(400, "empty");
 }
 
 #[test]
@@ -192,13 +151,13 @@ fn blobs_are_read_from_another_host_without_a_password() {
     let front = front_with(EcrAccount::default(), &["a"]);
     let digest = push_blob(&front, "a", "content");
     let path = format!("/v2/a/blobs/{digest}");
-    let redirect = curl(&front, "GET", &path, &[]);
+    let redirect = as_aws(&front, "GET", &path, &[]);
     redirect.says(307, "");
     let place = redirect.header("Location").unwrap();
     assert!(place.contains(front.blobs_host()), "{place}");
-    bare_curl(place, &[]).says(200, "content");
-    bare_curl(place, &["-r", "3-"]).says(206, "tent");
-    bare_curl(place, &["-u", "AWS:minted-1"]).says(400, "Only one auth mechanism allowed");
+    curl::run(place, &[]).says(200, "content");
+    curl::run(place, &["-r", "3-"]).says(206, "tent");
+    curl::run(place, &["-u", "AWS:minted-1"]).says(400, "Only one auth mechanism allowed");
 }
 
 #[test]
@@ -243,12 +202,12 @@ fn tags_come_in_pages_of_at_most_a_thousand() {
     for tag in ["1", "2", "3"] {
         put_manifest(&front, "a", tag, &manifest).says(201, "");
     }
-    curl(&front, "GET", "/v2/a/tags/list?n=1001", &[]).says(405, "maxResults");
-    let page = curl(&front, "GET", "/v2/a/tags/list?n=2", &[]);
+    as_aws(&front, "GET", "/v2/a/tags/list?n=1001", &[]).says(405, "maxResults");
+    let page = as_aws(&front, "GET", "/v2/a/tags/list?n=2", &[]);
     page.says(200, r#"["1","2"]"#);
     let link = page.header("Link").unwrap();
     let next = &link[1..link.find('>').unwrap()];
-    let page = curl(&front, "GET", next, &[]);
+    let page = as_aws(&front, "GET", next, &[]);
     page.says(200, r#"["3"]"#);
     assert_eq!(page.header("Link"), None);
 }
@@ -264,11 +223,11 @@ fn what_comes_too_fast_is_refused() {
         &["a"],
     );
     for _ in 0..2 {
-        curl(&front, "GET", "/v2/a/manifests/1", &[]).says(404, "MANIFEST_UNKNOWN");
+        as_aws(&front, "GET", "/v2/a/manifests/1", &[]).says(404, "MANIFEST_UNKNOWN");
     }
-    curl(&front, "GET", "/v2/a/manifests/1", &[]).says(429, "Rate exceeded");
+    as_aws(&front, "GET", "/v2/a/manifests/1", &[]).says(429, "Rate exceeded");
     // Other actions have quotas of their own.
-    curl(&front, "GET", "/v2/a/tags/list", &[]).says(200, "");
+    as_aws(&front, "GET", "/v2/a/tags/list", &[]).says(200, "");
     let asked = json!({ "repositoryName": "a" });
     assert_eq!(api(&front, "DescribeImages", &asked).0, 200);
     let (status, words) = api(&front, "DescribeImages", &asked);
@@ -286,12 +245,12 @@ fn blobs_are_mounted_where_the_account_has_it_and_an_image_names_them() {
         let digest = sha256(b"layer");
         let manifest = image(&front, "from", "layer");
         let path = format!("/v2/to/blobs/uploads/?mount={digest}&from=from");
-        let early = curl(&front, "POST", &path, &[]);
+        let early = as_aws(&front, "POST", &path, &[]);
         early.says(202, "");
         assert!(early.header("Location").is_some());
         put_manifest(&front, "from", "1", &manifest).says(201, "");
         let expected = if blob_mounting { 201 } else { 202 };
-        curl(&front, "POST", &path, &[]).says(expected, "");
+        as_aws(&front, "POST", &path, &[]).says(expected, "");
     }
 }
 
@@ -305,7 +264,7 @@ fn referrers_are_found() {
     referrer["subject"] = json!({ "mediaType": MANIFEST, "digest": digest, "size": subject.len() });
     let referrer = referrer.to_string();
     put_manifest(&front, "a", &sha256(referrer.as_bytes()), &referrer).says(201, "");
-    let found = curl(&front, "GET", &format!("/v2/a/referrers/{digest}"), &[]);
+    let found = as_aws(&front, "GET", &format!("/v2/a/referrers/{digest}"), &[]);
     found.says(200, &sha256(referrer.as_bytes()));
 }
 

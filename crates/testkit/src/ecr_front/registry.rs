@@ -5,8 +5,9 @@ use super::words::{answered, missing, refused, throttled};
 use super::{EcrFront, State};
 use crate::digest::sha256;
 use crate::front::Misbehaviour;
+use crate::front::elsewhere::redirect;
 use crate::front::manners::Manners;
-use crate::http::{self, Head};
+use crate::http::Head;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -136,16 +137,7 @@ impl Door {
     /// Blobs are read from another host, by an address that is good for itself (aws.md 1.3).
     fn redirect(&self, asked: &Asked<'_>) -> Option<Misbehaviour> {
         let path = format!("/v2/{}/blobs/{}", asked.repository, asked.name);
-        let is_there = http::send("HEAD", &self.state.upstream, &path, &[], &[])
-            .is_ok_and(|answer| answer.head.status() == 200);
-        is_there.then(|| Misbehaviour::Answer {
-            status: 307,
-            headers: vec![(
-                "Location".to_owned(),
-                format!("http://{}{path}?X-Amz-Signature=presigned", self.blobs_host),
-            )],
-            body: Vec::new(),
-        })
+        redirect(&self.state.upstream, &path, &self.blobs_host)
     }
 
     fn manifest(&self, asked: &Asked<'_>, request: &Head, body: &[u8]) -> Misbehaviour {

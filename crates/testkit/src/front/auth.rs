@@ -288,7 +288,11 @@ fn expired() -> Misbehaviour {
     json_answer(403, Vec::new(), &body)
 }
 
-fn json_answer(status: u16, mut headers: Vec<(String, String)>, body: &serde_json::Value) -> Misbehaviour {
+pub(crate) fn json_answer(
+    status: u16,
+    mut headers: Vec<(String, String)>,
+    body: &serde_json::Value,
+) -> Misbehaviour {
     headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
     Misbehaviour::Answer {
         status,
@@ -307,7 +311,7 @@ fn needed(request: &Head, manners: &TokenManners) -> Vec<String> {
     scopes
 }
 
-fn covers(granted: &[String], needed: &str) -> bool {
+pub(crate) fn covers(granted: &[String], needed: &str) -> bool {
     let Some((resource, actions)) = needed.rsplit_once(':') else {
         return granted.iter().any(|granted| granted == needed);
     };
@@ -320,7 +324,7 @@ fn covers(granted: &[String], needed: &str) -> bool {
 }
 
 /// The pairs of a query or a form.
-fn pairs(text: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
         Some((unescaped(name), unescaped(value)))
@@ -345,7 +349,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The scope a request needs: its repository, and what it does there.
-fn scope(request: &Head) -> Option<String> {
+pub(crate) fn scope(request: &Head) -> Option<String> {
     let path = request.path().strip_prefix("/v2/")?;
     let end = ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
         .iter()

@@ -96,8 +96,11 @@ impl Exchange<'_> {
         if let Some(answer) = self.shared.gate.answer(&mut self.request, &form) {
             return self.misbehave(answer);
         }
-        if let Some(fault) = self.shared.take_fault(self.request.method(), self.request.path()) {
-            return self.misbehave(fault);
+        match self.shared.take_fault(self.request.method(), self.request.path()) {
+            // Late, but with its manners.
+            Some(Misbehaviour::Stall(duration)) => thread::sleep(duration),
+            Some(fault) => return self.misbehave(fault),
+            None => {}
         }
         self.keep_body()?;
         let body = self.kept.as_deref().unwrap_or_default();
