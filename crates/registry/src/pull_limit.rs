@@ -87,22 +87,44 @@ pub(crate) struct PullLimits(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    limits: BTreeMap<Registry, PullLimit>,
+    limits: BTreeMap<Registry, (PullLimit, Instant)>,
     /// What was refused for a limit, and until when it is not asked for again. Others may be had all the same: there are
     /// images that nobody counts.
     refused: BTreeMap<(Registry, Option<Repository>), Instant>,
 }
 
+/// For how long answers may overtake each other: within it the one that says that least is left is the newest.
+const OVERTAKING: Duration = Duration::from_secs(60);
+
 /// For how long an image is not asked for again where nobody says how long the window is: Docker Hub's, by experience.
 const USUAL_WINDOW: Duration = Duration::from_secs(6 * 3600);
 
+impl Known {
+    fn limit(&self, registry: &Registry) -> PullLimit {
+        let known = self.limits.get(registry);
+        known.map(|(limit, _)| limit.clone()).unwrap_or_default()
+    }
+}
+
 impl PullLimits {
     pub(crate) fn all(&self) -> BTreeMap<Registry, PullLimit> {
-        self.lock().limits.clone()
+        let known = self.lock();
+        let limits = known.limits.iter();
+        limits
+            .map(|(registry, (limit, _))| (registry.clone(), limit.clone()))
+            .collect()
     }
 
     pub(crate) fn keep(&self, registry: &Registry, limit: PullLimit) {
-        self.lock().limits.insert(registry.clone(), limit);
+        let now = Instant::now();
+        let mut known = self.lock();
+        let is_overtaken = known.limits.get(registry).is_some_and(|(known, at)| {
+            let same = (known.limit, &known.source) == (limit.limit, &limit.source);
+            same && now.duration_since(*at) < OVERTAKING && known.remaining < limit.remaining
+        });
+        if !is_overtaken {
+            known.limits.insert(registry.clone(), (limit, now));
+        }
     }
 
     /// Notes that a repository's images were refused, and tells what is known of the limit, and how long to wait.
@@ -113,7 +135,7 @@ impl PullLimits {
         wait: Option<Duration>,
     ) -> PullLimit {
         let mut known = self.lock();
-        let limit = known.limits.get(registry).cloned().unwrap_or_default();
+        let limit = known.limit(registry);
         let wait = wait.or(limit.window).unwrap_or(USUAL_WINDOW);
         let until = Instant::now() + wait;
         known
@@ -131,7 +153,7 @@ impl PullLimits {
         let known = self.lock();
         let until = known.refused.get(&(registry.clone(), repository.cloned()))?;
         let wait = until.saturating_duration_since(Instant::now());
-        let limit = known.limits.get(registry).cloned().unwrap_or_default();
+        let limit = known.limit(registry);
         (!wait.is_zero()).then_some((limit, wait))
     }
 
