@@ -134,6 +134,11 @@ impl Progress {
                     "mirror `{mirror}` was passed over: {why}"
                 )));
             }
+            Event::MirrorUnchecked { mirror, origin, why } => {
+                progress.tell(&Notice::Warning(format!(
+                    "mirror `{mirror}` is believed, since `{origin}` does not answer: {why}"
+                )));
+            }
             _ => {}
         })
     }

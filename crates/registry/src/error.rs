@@ -28,6 +28,16 @@ pub enum RegistryError {
         /// Who asked; none where credentials do not go, such as behind a redirect.
         identity: Option<Box<Identity>>,
     },
+    /// A mirror has another image under a tag than the origin.
+    #[error("it has {found}, `{origin}` has {expected}")]
+    Stale {
+        /// The mirror's.
+        found: Digest,
+        /// The origin's.
+        expected: Digest,
+        /// Registry and repository of the origin.
+        origin: String,
+    },
     /// There was no token to be had. It says nothing about what the token was for.
     #[error("no token for `{}`", identity.registry)]
     Token {
@@ -343,6 +353,7 @@ impl RegistryError {
             | Self::Interrupted { .. }
             | Self::Redirects { .. }
             | Self::Answer { .. }
+            | Self::Stale { .. }
             | Self::Extension { .. } => true,
             Self::Mismatch { .. }
             | Self::Length { .. }

@@ -23,6 +23,15 @@ pub enum Event {
         /// What happened, with its causes.
         why: String,
     },
+    /// A mirror is believed about a tag, since the origin does not say where it points.
+    MirrorUnchecked {
+        /// Registry and repository of the mirror.
+        mirror: String,
+        /// Registry and repository of the origin.
+        origin: String,
+        /// What happened, with its causes.
+        why: String,
+    },
 }
 
 /// Something is tried again.
@@ -96,6 +105,13 @@ impl Client {
         let why = with_causes(error);
         let event = Event::MirrorPassedOver { mirror, why };
         self.options().observer.send(event);
+    }
+
+    pub(crate) fn tell_unchecked(&self, mirror: String, origin: String, error: &dyn Error) {
+        let why = with_causes(error);
+        self.options()
+            .observer
+            .send(Event::MirrorUnchecked { mirror, origin, why });
     }
 }
 

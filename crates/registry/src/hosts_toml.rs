@@ -136,6 +136,7 @@ impl Mirrors {
         self.add_certificates(reader, &url, host)?;
         Ok(can("pull").then_some(Place {
             resolves_tags: can("resolve"),
+            is_checked: false,
             ..place
         }))
     }

@@ -46,6 +46,7 @@ mod outgoing;
 mod patience;
 mod profile;
 mod pull_limit;
+mod readers;
 mod referrers;
 mod registries_conf;
 mod repository;

@@ -10,8 +10,10 @@ use crate::{CertificateError, HostOptions, Verification};
 /// Which places are asked for an image before its own registry, or instead of it. The default has none.
 ///
 /// Mirrors serve reads only, of manifests and blobs. They are asked in order; one that cannot be reached, lacks what is
-/// asked for, or refuses it, leaves the question to the next. What a mirror answers for a tag is believed, as there is
-/// nothing to check it against; everything else is verified by digest, and a mirror that lies is an error.
+/// asked for, or refuses it, leaves the question to the next. What a mirror that the user named answers for a tag is
+/// compared with what the origin has there, by a HEAD, and passed over if it differs; what a mirror of a file answers is
+/// believed, as by the tools whose files they are, which may be on networks without a way to the origin. Everything else
+/// is verified by digest, and a mirror that lies is an error.
 #[derive(Clone, Debug, Default)]
 pub struct Mirrors {
     /// What the user named, which comes before what files say.
@@ -55,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) is_told_the_registry: bool,
     /// Whether tags are looked up there.
     pub(crate) resolves_tags: bool,
+    /// Whether the origin is asked where its tags point.
+    pub(crate) is_checked: bool,
     pub(crate) pulls: Pulls,
 }
 
@@ -76,6 +80,7 @@ pub(crate) struct Source {
     /// The value of `ns=`.
     pub(crate) namespace: Option<String>,
     pub(crate) resolves_tags: bool,
+    pub(crate) is_checked: bool,
 }
 
 /// The places to read from, in order.
@@ -146,6 +151,10 @@ impl Mirrors {
             .parse()
             .map_err(|_| value(name, registry, "a registry's host"))?;
         let place = Place::parse(mirror).ok_or_else(|| value(name, mirror, "HOST[:PORT][/PREFIX]"))?;
+        let place = Place {
+            is_checked: true,
+            ..place
+        };
         self.named.push((registry.to_string(), place));
         Ok(self)
     }
@@ -255,6 +264,7 @@ impl Place {
             api: None,
             is_told_the_registry: false,
             resolves_tags: true,
+            is_checked: false,
             pulls: Pulls::All,
         })
     }
@@ -277,6 +287,7 @@ impl Place {
             api: self.api.clone(),
             namespace,
             resolves_tags: self.resolves_tags,
+            is_checked: self.is_checked,
         })
     }
 }

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::identity::Authorization;
-use crate::mirrors::{Source, Sources};
+use crate::readers::{Mirror, OwnTags};
 use crate::retry::{ATTEMPTS, is_throttling};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place, status_error};
 use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, UploadForm};
@@ -20,27 +19,19 @@ use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, Regis
 /// One repository of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct RepositoryClient {
-    client: Client,
-    registry: Registry,
-    repository: Repository,
+    pub(crate) client: Client,
+    pub(crate) registry: Registry,
+    pub(crate) repository: Repository,
     /// What is different about it, where it stands in for another.
-    mirror: Option<Arc<Mirror>>,
+    pub(crate) mirror: Option<Arc<Mirror>>,
     /// What is asked first, in order, where something is read.
-    sources: Arc<[Self]>,
+    pub(crate) sources: Arc<[Self]>,
     /// Whether this repository itself is asked at the end.
-    ends_at_home: bool,
+    pub(crate) ends_at_home: bool,
     /// Whether there is no other place to ask.
-    is_last: bool,
-}
-
-/// What is different about a repository that stands in for another.
-#[derive(Debug)]
-struct Mirror {
-    api: Option<Url>,
-    namespace: Option<String>,
-    resolves_tags: bool,
-    /// Whether it has failed this image; another question would most likely be asked in vain too.
-    has_failed: AtomicBool,
+    pub(crate) is_last: bool,
+    /// What its tags are known to point to.
+    pub(crate) own_tags: OwnTags,
 }
 
 /// What a request is allowed to do.
@@ -63,71 +54,8 @@ impl RepositoryClient {
             sources: Arc::new([]),
             ends_at_home: true,
             is_last: true,
+            own_tags: OwnTags::default(),
         }
-    }
-
-    /// Reads from these places.
-    pub(crate) fn with_sources(self, sources: Sources) -> Self {
-        let ends_at_home = sources.ends_at_home;
-        let mirror = |source: Source| Self {
-            mirror: Some(Arc::new(Mirror {
-                api: source.api,
-                namespace: source.namespace,
-                resolves_tags: source.resolves_tags,
-                has_failed: AtomicBool::new(false),
-            })),
-            is_last: false,
-            ..Self::new(self.client.clone(), source.registry, source.repository)
-        };
-        Self {
-            sources: sources.sources.into_iter().map(mirror).collect(),
-            ends_at_home,
-            ..self
-        }
-    }
-
-    /// The places that are asked for something, in order. Mirrors that nobody answers at are left out.
-    pub(crate) fn readers(&self, wants_tag: bool) -> Vec<Self> {
-        let is_asked = |source: &&Self| {
-            let mirror = source.mirror.as_ref();
-            let resolves = mirror.is_none_or(|mirror| mirror.resolves_tags);
-            let has_failed = mirror.is_some_and(|mirror| mirror.has_failed.load(Ordering::Relaxed));
-            (resolves || !wants_tag) && !has_failed && !source.is_given_up()
-        };
-        let mut readers: Vec<Self> = self.sources.iter().filter(is_asked).cloned().collect();
-        if self.ends_at_home {
-            readers.push(Self {
-                sources: Arc::new([]),
-                ..self.clone()
-            });
-        } else if readers.is_empty() {
-            readers.extend(self.sources.last().cloned());
-        }
-        // Only those that have another after them give up early.
-        if let Some(last) = readers.last_mut() {
-            last.is_last = true;
-        }
-        readers
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.root().is_ok_and(|root| self.client.is_given_up(&root))
-    }
-
-    /// Tells whether the next place should be asked, after this one has failed.
-    pub(crate) fn leaves_to_next(&self, error: &RegistryError) -> bool {
-        if self.is_last || !error.is_for_others() {
-            return false;
-        }
-        let mirror = format!("{}/{}", self.registry, self.repository);
-        self.client.tell_passed_over(mirror, error);
-        if let Some(mirror) = &self.mirror {
-            mirror.has_failed.store(true, Ordering::Relaxed);
-        }
-        if let (true, Ok(root)) = (error.is_interruption(), self.root()) {
-            self.client.give_up(root);
-        }
-        true
     }
 
     /// The registry.
@@ -195,6 +123,7 @@ impl RepositoryClient {
             found = reader.head_own_manifest(identifier).await;
             match &found {
                 Ok(None) => {}
+                Ok(Some(found)) if self.is_refuted(&reader, identifier, &found.digest).await => {}
                 Err(error) if reader.leaves_to_next(error) => {}
                 _ => break,
             }
@@ -202,7 +131,10 @@ impl RepositoryClient {
         found
     }
 
-    async fn head_own_manifest(&self, identifier: &str) -> Result<Option<Descriptor>, RegistryError> {
+    pub(crate) async fn head_own_manifest(
+        &self,
+        identifier: &str,
+    ) -> Result<Option<Descriptor>, RegistryError> {
         let request = self.manifest_request(Method::HEAD, identifier)?;
         let asked = request.clone();
         let response = self.transport().send(request).await;
@@ -241,9 +173,11 @@ impl RepositoryClient {
         let mut readers = self.readers(wants_tag(identifier)).into_iter();
         loop {
             let reader = readers.next().unwrap_or_else(|| self.clone());
-            match reader.pull_own_manifest(identifier).await {
-                Err(error) if reader.leaves_to_next(&error) => {}
-                pulled => return pulled,
+            let pulled = reader.pull_own_manifest(identifier).await;
+            match &pulled {
+                Ok((_, found)) if self.is_refuted(&reader, identifier, &found.digest).await => {}
+                Err(error) if reader.leaves_to_next(error) => {}
+                _ => return pulled,
             }
         }
     }
@@ -408,7 +342,7 @@ impl RepositoryClient {
     }
 
     /// The root of the API, which the repository's name follows.
-    fn root(&self) -> Result<Url, RegistryError> {
+    pub(crate) fn root(&self) -> Result<Url, RegistryError> {
         match self.api() {
             Some(api) => Ok(api.clone()),
             None => {
@@ -517,7 +451,7 @@ impl RepositoryClient {
 }
 
 /// Tells whether something is asked for by tag, not by digest.
-fn wants_tag(identifier: &str) -> bool {
+pub(crate) fn wants_tag(identifier: &str) -> bool {
     identifier.parse::<Digest>().is_err()
 }
 
