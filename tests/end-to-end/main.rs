@@ -22,6 +22,7 @@ mod config_only;
 mod copy;
 mod copying;
 mod destinations;
+mod docker_hub;
 mod dockerd;
 mod dockerfiles;
 mod doctor;
