@@ -586,6 +586,45 @@ fn a_mirror_that_has_the_image() {
     );
 }
 
+/// A pull-through cache fetches an image when its tag is asked for, and lacks parts of it for a while (containers-roadmap
+/// 2837).
+#[test]
+fn a_cache_that_is_still_fetching_the_image() {
+    let case = Mirrored::new();
+    let (_registry, cache) = case.mirror("hub/base");
+    for path in ["/manifests/1", "/blobs/"] {
+        let lacking = Misbehaviour::answer(404, &[]);
+        cache.inject(Fault::times(1, "GET", path, lacking));
+    }
+    cache.inject(Fault::times(
+        1,
+        "HEAD",
+        "/manifests/1",
+        Misbehaviour::answer(404, &[]),
+    ));
+    let argument = format!("{}={}/hub", case.front.host(), cache.host());
+    let profile = format!("{}=ecr", cache.host());
+    let arguments = ["--registry-mirror", &argument, "--registry-profile", &profile];
+    let run = case.apply(&arguments).success();
+    assert_eq!(reads(&case.front), [""; 0]);
+    let said = run
+        .stderr
+        .matches("a pull-through cache may be fetching it")
+        .count();
+    assert_eq!(said, 2, "{}", run.stderr);
+
+    // Elsewhere what is lacking is lacking.
+    cache.inject(Fault::times(
+        1,
+        "GET",
+        "/manifests/1",
+        Misbehaviour::answer(404, &[]),
+    ));
+    let run = case.apply(&["--registry-mirror", &argument]).success();
+    assert!(run.stderr.contains("was passed over"), "{}", run.stderr);
+    assert!(!reads(&case.front).is_empty());
+}
+
 #[test]
 fn mirrors_that_fail() {
     let case = Mirrored::new();

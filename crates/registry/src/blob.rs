@@ -148,8 +148,17 @@ impl Transfer {
 
     /// Asks for what is missing, at the next place if this one fails.
     async fn start(&mut self) -> Result<(), RegistryError> {
+        let mut times = 0;
         while let Err(error) = self.request().await {
-            self.move_on(error)?;
+            let url = self
+                .repository
+                .url(&format!("blobs/{}", self.descriptor.digest))?;
+            if self.repository.has_waited_for_import(&url, times, &error).await {
+                times += 1;
+            } else {
+                self.move_on(error)?;
+                times = 0;
+            }
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub struct Profile {
     pub tags_per_page: u32,
     /// Whether blobs of no bytes are taken.
     pub empty_blobs: bool,
+    /// Whether a repository may be a pull-through cache, which has an image only some time after it was asked for it.
+    pub imports: bool,
 }
 
 /// How a finished blob is sent.
@@ -56,6 +58,7 @@ const STANDARD: Profile = Profile {
     referrers: ReferrersForm::Probe,
     tags_per_page: 1000,
     empty_blobs: true,
+    imports: false,
 };
 
 /// The table: hosts (`*` stands for anything), and what is different there. The first row that matches counts.
@@ -75,6 +78,7 @@ const TABLE: &[(&[&str], Profile)] = &[
             name: "ecr",
             resumes: false,
             empty_blobs: false,
+            imports: true,
             ..STANDARD
         },
     ),
@@ -187,6 +191,7 @@ impl Profile {
             "resumes" => self.resumes = switch()?,
             "mounts" => self.mounts = switch()?,
             "empty-blobs" => self.empty_blobs = switch()?,
+            "imports" => self.imports = switch()?,
             "referrers" => {
                 self.referrers = match value {
                     "probe" => ReferrersForm::Probe,
@@ -271,7 +276,7 @@ pub enum ProfileError {
     },
     /// A setting that does not exist.
     #[error(
-        "unknown setting `{key}`, expected upload, streams, resumes, mounts, referrers, tags-per-page or empty-blobs"
+        "unknown setting `{key}`, expected upload, streams, resumes, mounts, referrers, tags-per-page, empty-blobs or imports"
     )]
     Key {
         /// The setting's name.

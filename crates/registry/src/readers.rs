@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use onlay_oci::Digest;
 use tokio::sync::Mutex;
@@ -11,6 +12,14 @@ use url::Url;
 use crate::mirrors::{Source, Sources};
 use crate::repository::wants_tag;
 use crate::{RegistryError, RepositoryClient};
+
+/// How long a pull-through cache is waited for, each time it lacks something.
+const IMPORT_PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// What is different about a repository that stands in for another.
 #[derive(Debug)]
@@ -131,6 +140,35 @@ impl RepositoryClient {
                 None
             }
         }
+    }
+
+    /// Whether it stands in for another repository and may be fetching what it lacks.
+    fn imports(&self) -> bool {
+        self.mirror.is_some() && self.profile().imports
+    }
+
+    /// Whether a manifest that it lacks is worth more than one question. Lists of referrers are lacking mostly.
+    pub(crate) fn may_import(&self, identifier: &str) -> bool {
+        self.imports() && !identifier.starts_with("sha256-") && !identifier.starts_with("sha512-")
+    }
+
+    /// Waits for a pull-through cache that lacks something, and says so; tells whether it is worth asking again after
+    /// this many times.
+    ///
+    /// ECR fetches an image from upstream when its manifest is asked for by tag, and answers 404 for parts of it until
+    /// they are there (containers-roadmap 2837, rattler 2653).
+    pub(crate) async fn has_waited_for_import(&self, url: &Url, times: usize, error: &RegistryError) -> bool {
+        let Some(wait) = IMPORT_PAUSES
+            .get(times)
+            .filter(|_| self.imports() && error.is_not_found())
+        else {
+            return false;
+        };
+        let why = "not there yet; a pull-through cache may be fetching it".to_owned();
+        let (attempt, of) = (times as u32 + 1, IMPORT_PAUSES.len() as u32 + 1);
+        self.client.tell_retry(url, attempt, of, Some(*wait), why);
+        tokio::time::sleep(*wait).await;
+        true
     }
 
     fn pass_over(&self, error: &RegistryError) {

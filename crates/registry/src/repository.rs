@@ -140,14 +140,18 @@ impl RepositoryClient {
         let response = self.transport().send(request).await;
         let response = match response {
             Ok(response) => response,
-            Err(RegistryError::Status { status, .. }) if status == StatusCode::NOT_FOUND => return Ok(None),
+            Err(RegistryError::Status { status, .. })
+                if status == StatusCode::NOT_FOUND && !self.may_import(identifier) =>
+            {
+                return Ok(None);
+            }
             // A HEAD has no body, so the reason is asked for with GET.
             Err(RegistryError::Status { .. }) => return self.get_descriptor(identifier).await,
             Err(error) => return Err(error),
         };
         match (response.status(), described(&response)) {
             (StatusCode::OK, Some(descriptor)) => Ok(Some(descriptor)),
-            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (StatusCode::NOT_FOUND, _) if !self.may_import(identifier) => Ok(None),
             // GET would be one more request of a registry that has too many, and counts as a pull.
             (status, _) if is_throttling(status) => {
                 let asked = (&asked.method, &asked.url);
@@ -183,6 +187,17 @@ impl RepositoryClient {
     }
 
     async fn pull_own_manifest(&self, identifier: &str) -> Result<(Document, Descriptor), RegistryError> {
+        let url = self.url(&format!("manifests/{identifier}"))?;
+        let mut times = 0;
+        loop {
+            match self.pull_manifest_now(identifier).await {
+                Err(error) if self.has_waited_for_import(&url, times, &error).await => times += 1,
+                pulled => return pulled,
+            }
+        }
+    }
+
+    async fn pull_manifest_now(&self, identifier: &str) -> Result<(Document, Descriptor), RegistryError> {
         let request = self.manifest_request(Method::GET, identifier)?;
         let url = request.url.clone();
         let mut attempt = 1;
