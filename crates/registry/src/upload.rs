@@ -9,6 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::repository::Access;
+use crate::retry::is_throttling;
 use crate::transport::{Body, LONG_PATIENCE, Request, checked, expect, place};
 use crate::{Action, BlobBody, RegistryError, RepositoryClient, UploadForm};
 
@@ -177,21 +178,18 @@ impl UploadSession {
             if let Some(other) = other_form(form, &error) {
                 form = other;
                 repository.remember_upload_form(other);
-            } else if !is_worth_another_session(&error) {
-                return Err(error);
+            } else if sessions >= sessions_for(&error) {
+                return Err(error.after(sessions));
             } else {
                 let why = "the upload breaks off".to_owned();
                 let url = repository.url("blobs/uploads/")?;
                 repository
                     .client()
-                    .wait_to_retry(&url, sessions, SESSIONS, why)
+                    .wait_to_retry(&url, sessions, sessions_for(&error), why)
                     .await;
                 if repository.head_blob(digest).await?.is_some() {
                     return Ok(());
                 }
-            }
-            if sessions >= SESSIONS {
-                return Err(error.after(sessions));
             }
             sessions += 1;
             offset = match session.acknowledged(size).await {
@@ -416,13 +414,19 @@ fn is_wrong_form(error: &RegistryError) -> bool {
     matches!(error, RegistryError::Status { status, .. } if refusals.contains(status))
 }
 
-/// A broken connection, a session that is gone, or a registry that stumbled.
-fn is_worth_another_session(error: &RegistryError) -> bool {
+/// How many sessions there are in all for a blob that fails like this: several where a connection broke or the session
+/// is gone, a second one where the registry stumbles, which has been tried again in the first already.
+fn sessions_for(error: &RegistryError) -> u32 {
     match error {
-        RegistryError::Transport { .. } | RegistryError::Timeout { .. } => true,
-        RegistryError::Status { status, .. } => {
-            status.is_server_error() || matches!(status.as_u16(), 404 | 408 | 416 | 429)
-        }
-        _ => false,
+        RegistryError::Transport { .. } | RegistryError::Timeout { .. } => SESSIONS,
+        RegistryError::Status { status, .. } if matches!(status.as_u16(), 404 | 416) => SESSIONS,
+        RegistryError::Status { status, .. } if status.is_server_error() => 2,
+        _ => 1,
     }
+}
+
+/// Whether the blob may get through in another session, after one in which it was sent while it was made.
+fn is_worth_another_session(error: &RegistryError) -> bool {
+    let is_throttled = matches!(error, RegistryError::Status { status, .. } if is_throttling(*status));
+    is_throttled || sessions_for(error) > 1
 }
