@@ -85,6 +85,34 @@ fn each_blob_is_read_once_for_all_destinations() {
 }
 
 #[test]
+fn two_tags_of_one_repository_are_sent_everything_once() {
+    let case = Case::new();
+    let tags = ["1", "2"].map(|tag| format!("{}/out:{tag}", case.first.host()));
+    let run = case
+        .home
+        .apply_vault(&case.base(), &["-t", &tags[0], "-t", &tags[1]]);
+    let digests = run.digests();
+    assert_eq!(digests[0], digests[1]);
+    for tag in ["1", "2"] {
+        validate_registry(case.first.host(), "out", tag, None, ABOVE_BASE);
+    }
+    let mut sent: Vec<String> = case
+        .first
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PUT")
+        .map(|request| match request.path.split_once("digest=") {
+            Some((_, digest)) => digest.to_owned(),
+            None => request.path,
+        })
+        .collect();
+    let all = sent.len();
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), all, "{sent:#?}");
+}
+
+#[test]
 fn the_slowest_does_not_hold_the_others() {
     let case = Case::new();
     let stall = Misbehaviour::Stall(Duration::from_secs(4));

@@ -19,6 +19,7 @@
 //! It deliberately makes no images and compresses nothing.
 
 mod archive;
+mod arrivals;
 mod copy;
 mod growing;
 mod in_flight;

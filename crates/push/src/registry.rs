@@ -143,10 +143,16 @@ impl Target {
         self.repository.ensure_exists().await?;
         let blobs = publication.transfers().into_iter().zip(&plan.blobs);
         let moves = blobs.map(|(blob, planned)| async move {
-            let transfer = match self.has_arrived(blob, growing).await {
-                true => Transfer::Uploaded,
-                false => self.bring(blob, &planned.step, sources).await?,
+            let arrival = sources.arrivals.at(&self.repository, &blob.descriptor.digest);
+            let mut has_arrived = arrival.lock().await;
+            let transfer = if *has_arrived {
+                Transfer::Present
+            } else if self.has_arrived(blob, growing).await {
+                Transfer::Uploaded
+            } else {
+                self.bring(blob, &planned.step, sources).await?
             };
+            *has_arrived = true;
             Ok::<_, PushFailure>((transfer, blob.descriptor.size))
         });
         let moved: Vec<(Transfer, u64)> = stream::iter(moves)
@@ -180,13 +186,29 @@ impl Target {
         let (images, indexes): (Vec<_>, Vec<_>) = publication.manifests.iter().partition(is_image);
         stream::iter(images.into_iter().map(Ok))
             .try_for_each_concurrent(PARALLEL_QUESTIONS, |manifest| async move {
-                let name = manifest.descriptor().digest.to_string();
-                self.put(publication, &name, manifest, sources).await
+                self.put_once(publication, manifest, sources).await
             })
             .await?;
         for index in indexes {
-            let name = index.descriptor().digest.to_string();
-            self.put(publication, &name, index, sources).await?;
+            self.put_once(publication, index, sources).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a manifest by its digest, unless another tag of the repository has.
+    async fn put_once(
+        &self,
+        publication: &Publication,
+        document: &Document,
+        sources: &Sources,
+    ) -> Result<(), PushFailure> {
+        let digest = document.descriptor().digest;
+        let arrival = sources.arrivals.at(&self.repository, &digest);
+        let mut has_arrived = arrival.lock().await;
+        if !*has_arrived {
+            self.put(publication, &digest.to_string(), document, sources)
+                .await?;
+            *has_arrived = true;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -8,12 +8,21 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use onlay_oci::{Descriptor, Digest};
 use onlay_registry::{BlobBody, RepositoryClient};
-use onlay_store::{GrowingBlob, GrowingWriter};
+use onlay_store::{Destination, GrowingBlob, GrowingWriter, Location};
 use tokio::sync::OnceCell;
 
+use crate::arrivals::Arrivals;
 use crate::plan::{Plan, Step};
 use crate::push::PushFailure;
 use crate::{BlobOrigin, PublishedBlob};
+
+/// Where a destination keeps its blobs: of a registry, the repository.
+fn place(destination: &Destination) -> String {
+    match destination.location() {
+        Location::Registry(reference) => format!("{}/{}", reference.registry(), reference.repository()),
+        _ => destination.to_string(),
+    }
+}
 
 /// Where the bytes of blobs come from for all destinations of a push, so that a registry gives each blob once.
 ///
@@ -23,6 +32,8 @@ use crate::{BlobOrigin, PublishedBlob};
 pub(crate) struct Sources {
     directory: Option<PathBuf>,
     shared: Mutex<HashMap<Digest, Shared>>,
+    /// What does not have to come from anywhere any more.
+    pub(crate) arrivals: Arrivals,
 }
 
 /// A blob that several destinations read.
@@ -37,12 +48,20 @@ impl Sources {
     /// Finds what several plans need.
     pub(crate) fn of_plans<'a>(plans: impl Iterator<Item = &'a Plan>, directory: Option<PathBuf>) -> Self {
         let mut shared: HashMap<Digest, Shared> = HashMap::new();
-        let streamed = |step: &Step| matches!(step, Step::Stream { .. });
-        for blob in plans
-            .flat_map(|plan| &plan.blobs)
-            .filter(|blob| streamed(&blob.step))
-        {
-            shared.entry(blob.descriptor.digest.clone()).or_default().waiting += 1;
+        let mut readers = HashSet::new();
+        for plan in plans {
+            let place = place(&plan.destination);
+            let streamed = plan
+                .blobs
+                .iter()
+                .filter(|blob| matches!(blob.step, Step::Stream { .. }));
+            for blob in streamed {
+                // Several tags of one repository are one reader.
+                let digest = &blob.descriptor.digest;
+                if readers.insert((place.clone(), digest.clone())) {
+                    shared.entry(digest.clone()).or_default().waiting += 1;
+                }
+            }
         }
         shared.retain(|_, shared| shared.waiting > 1);
         Self {
@@ -53,6 +72,7 @@ impl Sources {
                 HashMap::new()
             }),
             directory,
+            arrivals: Arrivals::default(),
         }
     }
 
