@@ -49,8 +49,8 @@ pub struct Registry {
     dir: TempDir,
 }
 
-/// How long the registry may take to answer; it takes a tenth of a second on an idle machine.
-const START: Duration = Duration::from_secs(30);
+/// How long the registry may take to answer; it takes a tenth of a second on an idle machine, and much more beside builds.
+const START: Duration = Duration::from_secs(90);
 
 /// How many ports are tried: another process may take one between finding and using it.
 const ATTEMPTS: usize = 3;

@@ -114,7 +114,7 @@ pub(crate) fn session(mount: Mount) -> UploadSession {
 
 /// Fails where a client would hang.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work)
+    tokio::time::timeout(Duration::from_secs(60), work)
         .await
-        .expect("it ends within 20 seconds")
+        .expect("it ends within a minute")
 }
