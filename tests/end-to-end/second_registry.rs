@@ -59,7 +59,7 @@ fn an_upload_that_it_does_not_take_says_what_to_try() {
         "--platform",
         "linux/amd64",
     ]);
-    assert_eq!(run.code, Some(1));
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     let hint = format!(
         "hint: a registry that takes blobs in another form wants `--registry-profile {}=standard,upload=patch`",
         registry.host()

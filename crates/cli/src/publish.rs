@@ -83,7 +83,15 @@ impl Request {
         if self.work.explain {
             progress.explain(&Network::of(&session.client));
         }
-        if published.is_empty() && failed.is_none() && !self.destinations.is_nothing_wanted {
+        let failed = match failed {
+            // Whoever reads the digest would take it for one that was published.
+            Some(failed) if published.is_empty() => {
+                progress.finish();
+                return Err(failed.into());
+            }
+            failed => failed,
+        };
+        if published.is_empty() && !self.destinations.is_nothing_wanted {
             let warning = "nothing was published; name a destination with -t";
             progress.tell(&Notice::Warning(warning.to_owned()));
         }
