@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Names are bytes, as in a tar; the root is the path of no names. A path of this type names a place, it does not say
 /// whether symbolic links were followed: [`Tree::resolve`](crate::Tree::resolve) makes paths for which they were.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "Box<[u8]>")]
 pub struct ImagePath(Box<[u8]>);
 

@@ -96,6 +96,23 @@ impl Tree {
         }
     }
 
+    /// Lays one more layer on top.
+    #[must_use]
+    pub fn with_layer(&self, layer: &Listing) -> Self {
+        let upper = LayerView::of(layer).root;
+        let merged = merge(&upper, &self.root);
+        // A layer says nothing of the root.
+        let root = Node {
+            metadata: self.root.metadata.clone(),
+            mtime: self.root.mtime,
+            kind: merged.kind.clone(),
+        };
+        Self {
+            root: Arc::new(root),
+            complete: self.complete,
+        }
+    }
+
     /// Says that there is no further layer: what was not found is absent.
     #[must_use]
     pub fn completed(self) -> Self {

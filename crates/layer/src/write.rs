@@ -26,6 +26,13 @@ pub struct LayerOptions {
     pub compression: CompressionOptions,
 }
 
+impl LayerOptions {
+    /// The time of what has none of its own, in seconds since 1970.
+    pub fn made_up_time(&self) -> i64 {
+        self.build_time.unwrap_or(NO_BUILD_TIME)
+    }
+}
+
 /// A layer that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenLayer {
@@ -58,7 +65,7 @@ pub fn write_layer<W: Write>(
         Compressor::new(stored, options.compression).map_err(|source| LayerWriteError::Output { source })?;
     let mut tar = Tar {
         out: Hashing::new(compressor),
-        build_time: options.build_time.unwrap_or(NO_BUILD_TIME),
+        build_time: options.made_up_time(),
     };
     for change in changes {
         tar.write(change, source)?;
