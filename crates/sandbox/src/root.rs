@@ -1,0 +1,142 @@
+//! A directory that holds a tree.
+
+mod scan;
+mod stamp;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use onlay_layer::{ChangeError, Content, ContentSource, EditError, ImagePath, PathError, Tree, changes};
+
+use crate::below::open_root;
+use scan::Scan;
+use stamp::Stamp;
+use writer::Writer;
+
+/// A private directory that holds the files of a tree, as a command finds them.
+///
+/// Owners, modes and devices are real, so only root can keep one. Time has whole seconds, as in layers.
+#[derive(Debug)]
+pub struct Root {
+    directory: PathBuf,
+    tree: Tree,
+    stamps: BTreeMap<ImagePath, Stamp>,
+}
+
+/// What a command finds below these names is not the image's, and what it leaves there is not kept.
+const NOT_THE_IMAGES: [&[u8]; 3] = [b"dev", b"proc", b"sys"];
+
+impl Root {
+    /// Starts with an empty directory, which must exist.
+    pub fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            tree: Tree::scratch(),
+            stamps: BTreeMap::new(),
+        }
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What it holds, unless a command has run since.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Makes the directory hold `tree`, which must be complete. Only what differs is written.
+    ///
+    /// `build_time` is the time of what has none of its own, in seconds since 1970.
+    ///
+    /// # Errors
+    /// A file could not be written or its content not be had. The directory holds something in between then.
+    pub fn update(
+        &mut self,
+        tree: &Tree,
+        contents: &mut dyn ContentSource,
+        build_time: i64,
+    ) -> Result<(), RootError> {
+        let changes = changes(&self.tree, tree)?;
+        if !changes.is_empty() || self.stamps.is_empty() {
+            let root =
+                open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
+            Writer::new(root.as_fd(), contents, build_time)
+                .write(&changes)
+                .map_err(|(path, source)| self.failed(&path, source))?;
+            self.stamps = self.scan()?.stamps;
+        }
+        self.tree = tree.clone();
+        Ok(())
+    }
+
+    /// What [`update`](Self::update) needs the contents of to make the directory hold `tree`.
+    ///
+    /// # Errors
+    /// The tree is not complete.
+    pub fn missing(&self, tree: &Tree) -> Result<Vec<onlay_layer::Change>, RootError> {
+        Ok(changes(&self.tree, tree)?)
+    }
+
+    /// What the directory holds now, after a command: the tree with all that differs from it. Files whose content is new
+    /// get it from `content`, which is told path and size.
+    ///
+    /// Something that was touched and is as before is not changed, and sockets are left out, as in layers.
+    ///
+    /// # Errors
+    /// A file could not be read.
+    pub fn changed(&mut self, content: &dyn Fn(&ImagePath, u64) -> Content) -> Result<Tree, RootError> {
+        let scan = self.scan()?;
+        let after = scan.compare(&self.tree, &self.stamps, content)?;
+        self.stamps = scan.stamps;
+        Ok(after)
+    }
+
+    /// Says that the directory holds this tree: the one that [`changed`](Self::changed) gave, with its contents from
+    /// elsewhere.
+    pub fn settle(&mut self, tree: Tree) {
+        self.tree = tree;
+    }
+
+    fn scan(&self) -> Result<Scan, RootError> {
+        let root = open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
+        Scan::of(root).map_err(|(path, source)| self.failed(&path, source))
+    }
+
+    fn failed(&self, path: &ImagePath, source: io::Error) -> RootError {
+        RootError::File {
+            path: path.to_string(),
+            directory: self.directory.clone(),
+            source,
+        }
+    }
+}
+
+/// Why a directory does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// A file of it could not be read or written.
+    #[error("`{path}` in the root filesystem at `{}`", directory.display())]
+    File {
+        /// The path in the image.
+        path: String,
+        /// Where the root filesystem is.
+        directory: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The trees cannot be compared.
+    #[error("the files of the image are not all known")]
+    Changes(#[from] ChangeError),
+    /// A name is none that a layer can have.
+    #[error(transparent)]
+    Name(#[from] PathError),
+    /// What the command left makes no tree.
+    #[error("what the command left makes no tree")]
+    Edit(#[from] EditError),
+}

@@ -1,0 +1,264 @@
+//! Changes, written to disk.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use onlay_layer::{Change, ChangeKind, Content, ContentSource, ImagePath, Metadata, ModificationTime};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown,
+    fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+};
+
+use crate::below::open_directory;
+
+/// Which path failed, and how.
+pub(super) type Fault = (ImagePath, io::Error);
+
+/// Writes changes below a root directory.
+pub(super) struct Writer<'a> {
+    root: BorrowedFd<'a>,
+    contents: &'a mut dyn ContentSource,
+    build_time: i64,
+    /// The directory that was written to last, since the next change is mostly there, too.
+    parent: Option<(ImagePath, OwnedFd)>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(root: BorrowedFd<'a>, contents: &'a mut dyn ContentSource, build_time: i64) -> Self {
+        Self {
+            root,
+            contents,
+            build_time,
+            parent: None,
+        }
+    }
+
+    /// Writes changes in the order of a layer. Directories get their times at the end, when nothing is put into them any
+    /// more.
+    pub(super) fn write(mut self, changes: &[Change]) -> Result<(), Fault> {
+        for change in changes {
+            self.change(change)
+                .map_err(|error| (change.path.clone(), error))?;
+        }
+        let directories = changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::Directory);
+        for change in directories.rev() {
+            self.set_directory_time(change)
+                .map_err(|error| (change.path.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change) -> io::Result<()> {
+        let Some((parent, name)) = change.path.parent().zip(change.path.name()) else {
+            return Ok(());
+        };
+        let name = name.to_vec();
+        let parent = self.parent(&parent)?.try_clone()?;
+        let parent = parent.as_fd();
+        if change.kind == ChangeKind::Directory {
+            return self.directory(parent, &name, change);
+        }
+        remove(parent, &name)?;
+        match &change.kind {
+            ChangeKind::Whiteout | ChangeKind::Directory => Ok(()),
+            ChangeKind::File(content) => self.file(parent, &name, change, content),
+            ChangeKind::HardLink(target) => self.hard_link(parent, &name, target),
+            ChangeKind::Symlink(target) => {
+                symlinkat(target.as_slice(), parent, &*name)?;
+                self.set_owner_and_time(parent, &name, change)
+            }
+            ChangeKind::Fifo => self.special(parent, &name, change, FileType::Fifo, 0),
+            ChangeKind::CharacterDevice { major, minor } => self.special(
+                parent,
+                &name,
+                change,
+                FileType::CharacterDevice,
+                makedev(*major, *minor),
+            ),
+            ChangeKind::BlockDevice { major, minor } => self.special(
+                parent,
+                &name,
+                change,
+                FileType::BlockDevice,
+                makedev(*major, *minor),
+            ),
+        }
+    }
+
+    fn parent(&mut self, path: &ImagePath) -> io::Result<&OwnedFd> {
+        if self.parent.as_ref().is_none_or(|(known, _)| known != path) {
+            self.parent = Some((path.clone(), open_directory(self.root, path)?));
+        }
+        match &self.parent {
+            Some((_, directory)) => Ok(directory),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn directory(&mut self, parent: BorrowedFd<'_>, name: &[u8], change: &Change) -> io::Result<()> {
+        let existing = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+        let is_there =
+            existing.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        if !is_there {
+            remove(parent, name)?;
+            mkdirat(parent, name, Mode::RWXU)?;
+        }
+        let directory = openat(parent, name, READ_DIRECTORY, Mode::empty())?;
+        set_metadata(&directory, &change.metadata)
+    }
+
+    fn file(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        change: &Change,
+        content: &Content,
+    ) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut file = std::fs::File::from(file);
+        self.copy(content, &mut file)?;
+        set_metadata(&file, &change.metadata)?;
+        Ok(futimens(&file, &self.times(change.mtime))?)
+    }
+
+    fn copy(&mut self, content: &Content, file: &mut std::fs::File) -> io::Result<()> {
+        match content {
+            Content::Bytes(bytes) => io::Write::write_all(file, bytes),
+            Content::Concatenation(parts) => parts.iter().try_for_each(|part| self.copy(part, file)),
+            other => io::copy(&mut self.contents.open(other)?, file).map(drop),
+        }
+    }
+
+    fn hard_link(&mut self, parent: BorrowedFd<'_>, name: &[u8], target: &ImagePath) -> io::Result<()> {
+        let (Some(directory), Some(existing)) = (target.parent(), target.name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let directory = open_directory(self.root, &directory)?;
+        Ok(linkat(directory, existing, parent, name, AtFlags::empty())?)
+    }
+
+    fn special(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        change: &Change,
+        kind: FileType,
+        device: u64,
+    ) -> io::Result<()> {
+        mknodat(
+            parent,
+            name,
+            kind,
+            Mode::from_raw_mode(change.metadata.mode),
+            device,
+        )?;
+        self.set_owner_and_time(parent, name, change)?;
+        // The umask had its say when it was made.
+        let mode = Mode::from_raw_mode(change.metadata.mode);
+        Ok(rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?)
+    }
+
+    fn set_owner_and_time(&self, parent: BorrowedFd<'_>, name: &[u8], change: &Change) -> io::Result<()> {
+        let Metadata { uid, gid, .. } = change.metadata;
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        let times = self.times(change.mtime);
+        Ok(utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    fn set_directory_time(&mut self, change: &Change) -> io::Result<()> {
+        let times = self.times(change.mtime);
+        let directory = open_directory(self.root, &change.path)?;
+        Ok(futimens(&directory, &times)?)
+    }
+
+    fn times(&self, mtime: ModificationTime) -> Timestamps {
+        let seconds = match mtime {
+            ModificationTime::Build => self.build_time,
+            ModificationTime::Seconds(seconds) => seconds,
+        };
+        let time = Timespec {
+            tv_sec: seconds,
+            tv_nsec: 0,
+        };
+        Timestamps {
+            last_access: time,
+            last_modification: time,
+        }
+    }
+}
+
+const READ_DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Owner first: that takes set-id bits and capabilities away.
+fn set_metadata(file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
+    let file = file.as_fd();
+    fchown(
+        file,
+        Some(Uid::from_raw(metadata.uid)),
+        Some(Gid::from_raw(metadata.gid)),
+    )?;
+    fchmod(file, Mode::from_raw_mode(metadata.mode))?;
+    for (name, value) in &metadata.xattrs {
+        fsetxattr(file, name.as_str(), value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Removes whatever has a name, with all below it; nothing may be there.
+pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => remove_directory(parent, name),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Goes down and up by one descriptor, however deep the directory.
+fn remove_directory(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let mut current = openat(parent, name, READ_DIRECTORY, Mode::empty())?;
+    let mut names: Vec<Vec<u8>> = vec![name.to_vec()];
+    loop {
+        match empty(&current)? {
+            Some(child) => {
+                current = openat(&current, &*child, READ_DIRECTORY, Mode::empty())?;
+                names.push(child);
+            }
+            None => {
+                let Some(emptied) = names.pop() else { return Ok(()) };
+                if names.is_empty() {
+                    return Ok(unlinkat(parent, &*emptied, AtFlags::REMOVEDIR)?);
+                }
+                current = openat(&current, "..", READ_DIRECTORY, Mode::empty())?;
+                unlinkat(&current, &*emptied, AtFlags::REMOVEDIR)?;
+            }
+        }
+    }
+}
+
+/// Removes what is no directory with something in it; gives the first that is.
+fn empty(directory: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        match unlinkat(directory, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => {
+                if unlinkat(directory, name, AtFlags::REMOVEDIR).is_err() {
+                    return Ok(Some(name.to_vec()));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}

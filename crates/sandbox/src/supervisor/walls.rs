@@ -1,0 +1,68 @@
+//! What a command must not do, whoever it is.
+
+use landlock::{Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
+use nix::errno::Errno;
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+use super::{Refused, errno_of, refused};
+
+/// Which walls stand around a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walls {
+    /// Its namespaces.
+    Namespaces,
+    /// No `chroot` of its own, and no signal to others.
+    Chroot,
+}
+
+/// What Docker gives to containers, and BuildKit to RUN lines (dockerfile.md 1.10: `a80425fb`).
+const DOCKERS: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::AUDIT_WRITE)
+    .union(CapabilitySet::SETFCAP);
+
+/// Takes the capabilities away that the command must never have, set-id programs included.
+pub(crate) fn limit_capabilities(walls: Walls) -> Result<(), Refused> {
+    let kept = match walls {
+        Walls::Namespaces => DOCKERS,
+        Walls::Chroot => DOCKERS.difference(CapabilitySet::SYS_CHROOT),
+    };
+    // The kernel has fewer than there are bits, and says so.
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        match remove_capability_from_bounding_set(capability) {
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(refused("dropping capabilities")(errno_of(&error.into()))),
+        }
+    }
+    Ok(())
+}
+
+/// Raises the walls that the last process before the command raises itself.
+///
+/// Signals beyond the command's own processes need Landlock's sixth version (Linux 6.12), which needs no new privileges
+/// where the caller may not administer the system: set-id programs gain nothing then. Where the kernel has none, a
+/// command of root's can signal what else runs as root in the same container.
+pub(crate) fn raise(walls: Walls) -> Result<(), Refused> {
+    if walls == Walls::Namespaces {
+        return Ok(());
+    }
+    let ruleset = Ruleset::default()
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)
+        .and_then(Ruleset::create)
+        .map_err(|_| refused("landlock_create_ruleset")(Errno::EINVAL))?;
+    ruleset
+        .no_new_privs(true)
+        .restrict_self()
+        .map_err(|_| refused("landlock_restrict_self")(Errno::EPERM))?;
+    Ok(())
+}
