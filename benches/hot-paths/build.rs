@@ -89,6 +89,7 @@ fn options() -> BuildOptions {
         index_annotations: BTreeMap::new(),
         time: None,
         tools: Tools::Image,
+        run: onlay_build::RunMode::default(),
         compression: CompressionOptions::gzip(1),
         build_platform: Platform::new("linux", "amd64"),
         temporary_directory: None,

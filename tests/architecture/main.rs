@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("base", &["oci", "registry", "store", "layer", "stream"]),
     ("push", &["oci", "registry", "store", "stream"]),
     ("shell", &["oci", "layer"]),
+    ("sandbox", &["oci", "layer"]),
     (
         "build",
         &[
@@ -32,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "context",
             "fetch",
             "shell",
+            "sandbox",
             "base",
             "stream",
         ],
@@ -53,6 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "base",
             "push",
             "shell",
+            "sandbox",
             "build",
         ],
     ),
@@ -64,7 +67,7 @@ const PURE: &[&str] = &["oci", "dockerfile", "image", "shell"];
 const RUNTIMES: &[&str] = &["tokio", "reqwest", "hyper", "fs-err", "aws-sdk-ecr", "tempfile"];
 
 /// Crates that block, and so can be read and tested without a runtime.
-const BLOCKING: &[&str] = &["layer", "store", "context"];
+const BLOCKING: &[&str] = &["layer", "store", "context", "sandbox"];
 
 /// The dependencies of each crate: of this workspace, and all, both without those of tests only.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -31,6 +31,7 @@ mod ecr_credentials;
 mod ecr_front;
 mod ecr_options;
 mod engine;
+mod executed;
 mod hostile_registry;
 mod interrupted;
 mod large_copy;

@@ -178,7 +178,7 @@ fn not_a_layer(line: &Located<Instruction>, source: ChangeError) -> StepError {
     }
 }
 
-fn base_files(content: &Content, wanted: &mut Vec<Arc<BaseFile>>) {
+pub(crate) fn base_files(content: &Content, wanted: &mut Vec<Arc<BaseFile>>) {
     match content {
         Content::Base(file) => wanted.push(file.clone()),
         Content::Concatenation(parts) => parts.iter().for_each(|part| base_files(part, wanted)),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use onlay_base::ReadLayer;
 use onlay_oci::{Digest, Platform};
+use onlay_sandbox::Rung;
 use onlay_store::GrowingBlob;
 
 /// Something that happened while an image was built, for whoever shows it.
@@ -28,6 +29,20 @@ pub enum BuildEvent {
     /// A layer of the image has grown beyond 8 MiB and can be read from here on, while the rest of it is made. Of the
     /// layers that one line makes for several platforms it is one: most often they are the same.
     LayerGrows(GrowingBlob),
+    /// The sandbox that commands are executed in was found.
+    Sandbox {
+        /// `chroot (namespaces: unshare: Operation not permitted)`: which, and why no better one.
+        description: String,
+    },
+    /// A command that is executed has printed a line.
+    Output {
+        /// The platform that the line is carried out for.
+        platform: Platform,
+        /// Where the line stands.
+        place: String,
+        /// The line, without its end; a very long one comes in pieces.
+        line: Vec<u8>,
+    },
     /// An instruction was carried out.
     Step(StepReport),
     /// Something that is probably not what the author wants, or that is left out.
@@ -69,6 +84,8 @@ pub enum Need {
     Listings,
     /// The contents of some files, too.
     Files,
+    /// All of them.
+    RootFilesystem,
 }
 
 /// How an instruction was carried out.
@@ -80,6 +97,8 @@ pub enum How {
     Copied,
     /// By changing the tree of files; nothing was executed.
     Interpreted,
+    /// By running it in a sandbox.
+    Executed(Rung),
 }
 
 /// A layer that an instruction made.

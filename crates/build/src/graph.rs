@@ -128,6 +128,7 @@ impl<'a> Graph<'a> {
             position,
             inputs: self.inputs.clone(),
             made: start.made,
+            execution: None,
         };
         let triggers = stage.take_triggers()?;
         for line in triggers.iter().chain(&planned.lines) {

@@ -85,6 +85,7 @@ mod tests {
             index_annotations: BTreeMap::new(),
             time: None,
             tools: Tools::Image,
+            run: crate::RunMode::default(),
             compression: CompressionOptions::gzip(1),
             build_platform: Platform::new("linux", "amd64"),
             temporary_directory: None,

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onlay_base::{BaseFiles, BaseImage, FilesError, ImageSource, SourceError};
@@ -24,6 +25,9 @@ pub(crate) struct Inputs {
     checkouts: Mutex<Vec<TempDir>>,
     /// Layers that were announced while they grew: the stage, and how many layers it had.
     announced: Mutex<HashSet<(usize, usize)>>,
+    /// The sandbox, once somebody needs one.
+    pub(crate) sandbox: tokio::sync::OnceCell<onlay_sandbox::Sandbox>,
+    is_sandbox_told: AtomicBool,
 }
 
 /// What holds the files of a listing.
@@ -67,6 +71,11 @@ impl Inputs {
     pub(crate) fn is_first_announced(&self, stage: usize, layer: usize) -> bool {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         announced.insert((stage, layer))
+    }
+
+    /// Tells whether nobody was told of the sandbox yet.
+    pub(crate) fn tells_sandbox(&self) -> bool {
+        !self.is_sandbox_told.swap(true, Ordering::Relaxed)
     }
 
     /// Makes a directory's files known, and gives the number that its contents carry.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use onlay_layer::CompressionOptions;
 use onlay_oci::{Platform, PlatformSelection, Timestamp};
+use onlay_sandbox::Rung;
 use onlay_shell::Tools;
 
 /// What decides the result of a build beside its lines and its base.
@@ -22,12 +23,28 @@ pub struct BuildOptions {
     pub time: Option<Timestamp>,
     /// Whose shell and commands a RUN line is read with.
     pub tools: Tools,
+    /// How RUN lines are carried out.
+    pub run: RunMode,
     /// How new layers are compressed.
     pub compression: CompressionOptions,
     /// The machine that builds, for the predefined BUILD arguments.
     pub build_platform: Platform,
     /// Where what does not fit into memory may go.
     pub temporary_directory: Option<PathBuf>,
+}
+
+/// How RUN lines are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunMode {
+    /// Interpreted where that is possible, executed in the best sandbox that there is otherwise.
+    #[default]
+    Auto,
+    /// Interpreted; what cannot be is an error.
+    Interpret,
+    /// Executed, always, on this rung.
+    Execute(Rung),
+    /// Not at all: a RUN line is an error.
+    Never,
 }
 
 /// Which platforms of the base are built.

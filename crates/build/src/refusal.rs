@@ -20,9 +20,7 @@ fn refusal(line: &Located<Instruction>) -> Option<Diagnostic> {
             message: format!("{what} is not supported yet"),
             span: line.keyword,
             source_file: line.source.clone(),
-            hint: Some(
-                "this version interprets RUN lines that only touch files, and executes nothing".to_owned(),
-            ),
+            hint: Some("RUN lines are interpreted, or executed as a command without mounts".to_owned()),
         })
     };
     match &line.value {

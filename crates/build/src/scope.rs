@@ -24,7 +24,7 @@ const PROXIES: &[&str] = &["http_proxy", "https_proxy", "ftp_proxy", "no_proxy",
 
 /// Runtimes take HOME from the image's passwd; every distribution has this for root, and only root's lines are
 /// interpreted.
-const HOME_OF_ROOT: &str = "/root";
+pub(crate) const HOME_OF_ROOT: &str = "/root";
 
 impl StageScope {
     /// Starts a stage on an image.
@@ -74,14 +74,14 @@ impl StageScope {
 
     /// The environment of a RUN: the image's, in its order, with ARGs over it or behind it, and proxies given from
     /// outside in both spellings.
-    pub(crate) fn run_environment(&self, image: &[(String, String)]) -> Vec<(String, String)> {
+    pub(crate) fn run_environment(&self, image: &[(String, String)], home: &str) -> Vec<(String, String)> {
         let current = |name: &String, value: &String| self.values.get(name).unwrap_or(value).clone();
         let mut environment: Vec<(String, String)> = image
             .iter()
             .map(|(name, value)| (name.clone(), current(name, value)))
             .collect();
         if !environment.iter().any(|(name, _)| name == "HOME") {
-            environment.push(("HOME".to_owned(), HOME_OF_ROOT.to_owned()));
+            environment.push(("HOME".to_owned(), home.to_owned()));
         }
         let proxies = self
             .build_arguments
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(scope.variable("A").as_deref(), Some("arg"));
         assert_eq!(scope.variable("B").as_deref(), Some("env"));
         assert_eq!(scope.variable("C"), None);
-        let environment = scope.run_environment(&pairs(&[("A", "image"), ("B", "env")]));
+        let environment = scope.run_environment(&pairs(&[("A", "image"), ("B", "env")]), HOME_OF_ROOT);
         assert_eq!(
             environment,
             pairs(&[("A", "arg"), ("B", "env"), ("HOME", "/root")])
@@ -166,7 +166,7 @@ mod tests {
         let given = pairs(&[("HTTP_PROXY", "p")]).into_iter().collect();
         let scope = StageScope::new(&[], &given, &BTreeMap::new());
         let expected = pairs(&[("HOME", "/root"), ("http_proxy", "p"), ("HTTP_PROXY", "p")]);
-        assert_eq!(scope.run_environment(&[]), expected);
+        assert_eq!(scope.run_environment(&[], HOME_OF_ROOT), expected);
         assert!(scope.arguments().is_empty());
     }
 }

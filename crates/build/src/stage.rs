@@ -4,9 +4,11 @@ use onlay_base::{BaseImage, ImageSource, ReadLayer};
 use onlay_dockerfile::{ExpandedInstruction, Instruction, Located};
 use onlay_image::Image;
 use onlay_oci::Platform;
+use onlay_sandbox::Rung;
 
 use crate::commit::MadeLayer;
 use crate::event::{How, Need, StepLayer, StepReport};
+use crate::execution::Execution;
 use crate::files::Files;
 use crate::graph::Graph;
 use crate::inputs::Inputs;
@@ -31,6 +33,8 @@ pub(crate) struct StageBuild<'a> {
     pub(crate) inputs: Arc<Inputs>,
     /// The layers made so far, base first.
     pub(crate) made: Vec<MadeLayer>,
+    /// The root filesystem, once a line was executed.
+    pub(crate) execution: Option<Execution>,
 }
 
 /// What one step did, as far as it goes beyond the configuration.
@@ -40,6 +44,8 @@ pub(crate) struct StepOutcome {
     pub(crate) copied_up: (usize, u64),
     pub(crate) layer: Option<StepLayer>,
     pub(crate) output: Vec<u8>,
+    /// Where it was executed.
+    pub(crate) executed: Option<Rung>,
 }
 
 impl StageBuild<'_> {
@@ -96,6 +102,7 @@ impl StageBuild<'_> {
 
     fn report(&self, line: &Located<Instruction>, outcome: StepOutcome, touches_files: bool) {
         let need = match (touches_files, outcome.copied_up.0, outcome.layers.is_empty()) {
+            _ if outcome.executed.is_some() => Need::RootFilesystem,
             (false, ..) => Need::Configuration,
             (true, 0, _) => Need::Listings,
             (true, ..) => Need::Files,
@@ -107,7 +114,9 @@ impl StageBuild<'_> {
             need,
             how: match line.value {
                 Instruction::Add(_) | Instruction::Copy(_) => How::Copied,
-                Instruction::Run(_) | Instruction::Workdir(_) => How::Interpreted,
+                Instruction::Run(_) | Instruction::Workdir(_) => {
+                    outcome.executed.map_or(How::Interpreted, How::Executed)
+                }
                 _ => How::Configured,
             },
             layers: outcome.layers,

@@ -4,6 +4,7 @@ pub(crate) mod add;
 pub(crate) mod configure;
 pub(crate) mod copy;
 pub(crate) mod deliver;
+mod execute;
 pub(crate) mod owner;
 pub(crate) mod run;
 pub(crate) mod workdir;
@@ -15,6 +16,7 @@ use onlay_fetch::FetchError;
 use onlay_image::ImageError;
 use onlay_layer::{ChangeError, LayerReadError, LayerWriteError};
 
+use crate::execution::ExecutionError;
 use crate::inputs::RepositoryError;
 use crate::{BuildError, ContextListError};
 
@@ -86,6 +88,14 @@ pub enum StepError {
         archive: String,
         /// What happened.
         source: LayerReadError,
+    },
+    /// A line could not be executed.
+    #[error("{place}: RUN could not be executed")]
+    Execution {
+        /// The line.
+        place: String,
+        /// What happened.
+        source: Box<ExecutionError>,
     },
     /// A thread that wrote a layer ended without an answer.
     #[error("writing a layer was interrupted")]

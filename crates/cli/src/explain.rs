@@ -33,14 +33,16 @@ fn needed(step: &StepReport) -> &'static str {
         Need::Configuration => "manifest and configuration",
         Need::Listings => "the listing of the base's files",
         Need::Files => "the listing of the base's files, and the contents of some",
+        Need::RootFilesystem => "all of the base's files",
     }
 }
 
-fn executed(how: How) -> &'static str {
+fn executed(how: How) -> String {
     match how {
-        How::Configured => "nothing (configuration edited)",
-        How::Copied => "nothing (files copied over the listing)",
-        How::Interpreted => "nothing (interpreted over the listing)",
+        How::Configured => "nothing (configuration edited)".to_owned(),
+        How::Copied => "nothing (files copied over the listing)".to_owned(),
+        How::Interpreted => "nothing (interpreted over the listing)".to_owned(),
+        How::Executed(rung) => format!("the command, in a sandbox ({rung})"),
     }
 }
 

@@ -41,6 +41,10 @@ use arguments::Onlay;
 use shutdown::Signals;
 
 fn main() -> ExitCode {
+    // The other side of the sandbox, before anything is read or started.
+    if let Some(code) = onlay_sandbox::supervise_if_asked() {
+        return code;
+    }
     let arguments = Onlay::parse();
     let runtime = match runtime() {
         Ok(runtime) => runtime,

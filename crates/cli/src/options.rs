@@ -38,6 +38,26 @@ pub(crate) struct ImageOptions {
     /// takes onlay's for what the image lacks]
     #[arg(long, value_enum)]
     pub shell: Option<ShellChoice>,
+
+    /// How RUN lines are carried out: interpreted, and executed in the best sandbox that this machine allows where they
+    /// cannot be; only interpreted; always executed in one sandbox; or not at all
+    #[arg(long, value_enum, default_value = "auto")]
+    pub run: RunChoice,
+}
+
+/// How RUN lines are carried out.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RunChoice {
+    /// Interpreted where possible, else executed
+    Auto,
+    /// Nothing is executed
+    Interpret,
+    /// Executed in namespaces, which needs CAP_SYS_ADMIN
+    Namespaces,
+    /// Executed in a chroot, which needs root
+    Chroot,
+    /// RUN is an error
+    Never,
 }
 
 /// A format for new layers.

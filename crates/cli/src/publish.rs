@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use onlay_base::Bases;
-use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, StageBases};
+use onlay_build::{BuildOptions, Builder, Built, Contexts, Platforms, Recipe, RunMode, StageBases};
 use onlay_dockerfile::LintedStages;
 use onlay_layer::CompressionOptions;
 use onlay_oci::PlatformSelection;
 use onlay_push::{GrowingUploads, Pusher, TagsInFlight};
+use onlay_sandbox::Rung;
 use onlay_shell::Tools;
 
 use crate::commands::build::destinations::Destinations;
@@ -14,8 +15,8 @@ use crate::delivery::{plans, publication, publish};
 use crate::failure::Usage;
 use crate::load::{load, verify_docker};
 use crate::options::{
-    CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, ShellChoice, WorkOptions,
-    host_platform,
+    CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, RunChoice, ShellChoice,
+    WorkOptions, host_platform,
 };
 use crate::output::{self, Published};
 use crate::progress::{Network, Notice, Progress};
@@ -164,6 +165,13 @@ impl Request {
                 None => self.default_tools,
                 Some(ShellChoice::Image) => Tools::Image,
                 Some(ShellChoice::Builtin) => Tools::Builtin,
+            },
+            run: match self.image.run {
+                RunChoice::Auto => RunMode::Auto,
+                RunChoice::Interpret => RunMode::Interpret,
+                RunChoice::Namespaces => RunMode::Execute(Rung::Namespaces),
+                RunChoice::Chroot => RunMode::Execute(Rung::Chroot),
+                RunChoice::Never => RunMode::Never,
             },
             compression: match self.image.compression {
                 CompressionChoice::Gzip => CompressionOptions::gzip(threads()),

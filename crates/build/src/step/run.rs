@@ -1,38 +1,73 @@
 use onlay_dockerfile::{ExpandedRun, Instruction, Located, Script};
-use onlay_image::{CommandForm, ImageError};
+use onlay_image::{CommandForm, ImageError, NewLayer};
 use onlay_layer::Tree;
 use onlay_shell::{
     CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, Tools, interpret,
 };
 
+use super::execute::{Why, execute};
+use crate::RunMode;
+use crate::scope::HOME_OF_ROOT;
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::StepError;
 
-/// A RUN: interpreted over the tree, nothing executed.
+/// A RUN: interpreted over the tree where that is possible, else executed.
 pub(crate) async fn run(
     stage: &mut StageBuild<'_>,
     line: &Located<Instruction>,
     command: ExpandedRun,
 ) -> Result<StepOutcome, StepError> {
-    let failed = |source: ImageError| StepError::Image {
-        place: super::place(line),
-        source,
-    };
     let mut outcome = StepOutcome::default();
+    match stage.options.run {
+        RunMode::Never => {
+            return Err(StepError::at(
+                line,
+                "RUN is not carried out here (`--run=never`)".to_owned(),
+            ));
+        }
+        RunMode::Execute(_) => {
+            let why = Why::Wanted;
+            return execute(stage, line, &command, why, outcome).await;
+        }
+        RunMode::Auto | RunMode::Interpret => {}
+    }
     loop {
-        let (after, output) = interpreted(stage, line, &command.script, &mut outcome).await?;
+        let (after, output) = match interpreted(stage, line, &command.script, &mut outcome).await? {
+            Interpretation::Done { after, output } => (after, output),
+            Interpretation::NotUnderstood(token) if stage.options.run == RunMode::Auto => {
+                return execute(stage, line, &command, Why::NotUnderstood(token), outcome).await;
+            }
+            Interpretation::NotUnderstood(token) => return Err(not_understood(line, &token)),
+        };
         if let Some(layer) = stage.commit(line, after, &mut outcome).await? {
             outcome.output = output;
-            let created_by = created_by(stage, &command.script).map_err(failed)?;
-            stage.image = stage
-                .image
-                .clone()
-                .with_layer(layer, created_by)
-                .map_err(failed)?;
+            add_layer(stage, line, &command.script, layer)?;
             return Ok(outcome);
         }
         outcome.layers.extend(stage.read_more(true).await?);
     }
+}
+
+pub(super) fn add_layer(
+    stage: &mut StageBuild<'_>,
+    line: &Located<Instruction>,
+    script: &Script,
+    layer: NewLayer,
+) -> Result<(), StepError> {
+    let failed = |source: ImageError| StepError::Image {
+        place: super::place(line),
+        source,
+    };
+    let created_by = created_by(stage, script).map_err(failed)?;
+    let image = stage.image.clone().with_layer(layer, created_by);
+    stage.image = image.map_err(failed)?;
+    Ok(())
+}
+
+/// What came of reading a line.
+enum Interpretation {
+    Done { after: Tree, output: Vec<u8> },
+    NotUnderstood(NotUnderstood),
 }
 
 /// Interprets the line until no question is left; each answer makes it start again.
@@ -41,7 +76,7 @@ async fn interpreted(
     line: &Located<Instruction>,
     script: &Script,
     outcome: &mut StepOutcome,
-) -> Result<(Tree, Vec<u8>), StepError> {
+) -> Result<Interpretation, StepError> {
     loop {
         let question = Question::new(stage, script).map_err(|source| StepError::Image {
             place: super::place(line),
@@ -50,9 +85,12 @@ async fn interpreted(
         let answered = tokio::task::spawn_blocking(move || question.answer());
         let answer = answered.await.map_err(|_| StepError::Worker)?;
         let need = match answer {
-            Outcome::Done(done) => return Ok((done.tree, done.output)),
+            Outcome::Done(done) => {
+                let (after, output) = (done.tree, done.output);
+                return Ok(Interpretation::Done { after, output });
+            }
             Outcome::Failed(failure) => return Err(command_failed(line, &failure)),
-            Outcome::NotUnderstood(token) => return Err(not_understood(line, &token)),
+            Outcome::NotUnderstood(token) => return Ok(Interpretation::NotUnderstood(token)),
             Outcome::Needs(need) => need,
         };
         if stage.files.tree.is_complete() {
@@ -85,7 +123,7 @@ impl Question {
         Ok(Self {
             script: script.clone(),
             shell: stage.image.shell()?,
-            environment: stage.scope.run_environment(&stage.image.env()?),
+            environment: stage.scope.run_environment(&stage.image.env()?, HOME_OF_ROOT),
             user: stage.image.user()?,
             working_directory: stage.image.working_dir()?,
             tools: stage.options.tools,
@@ -146,7 +184,7 @@ fn command_failed(line: &Located<Instruction>, failure: &Failure) -> StepError {
 }
 
 fn not_understood(line: &Located<Instruction>, token: &NotUnderstood) -> StepError {
-    let message = format!("RUN would have to be executed, which this version does not do: {token}");
+    let message = format!("RUN would have to be executed, which `--run=interpret` forbids: {token}");
     StepError::blame(line, &token.token, message)
         .with_hint("lines that only touch files are interpreted; see `Interpreted RUN lines` in the README")
 }

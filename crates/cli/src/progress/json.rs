@@ -71,6 +71,17 @@ fn event_object(event: &BuildEvent) -> Option<Value> {
             "digest": digest.to_string(),
             "platforms": platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),
+        BuildEvent::Sandbox { description } => Some(json!({ "event": "sandbox", "sandbox": description })),
+        BuildEvent::Output {
+            platform,
+            place,
+            line,
+        } => Some(json!({
+            "event": "output",
+            "platform": platform.to_string(),
+            "place": place,
+            "line": String::from_utf8_lossy(line),
+        })),
         BuildEvent::Step(report) => Some(step(report)),
         BuildEvent::Warning(warning) => Some(json!({ "event": "warning", "message": warning })),
         _ => None,
@@ -110,6 +121,7 @@ fn needed(need: Need) -> &'static str {
         Need::Configuration => "configuration",
         Need::Listings => "listings",
         Need::Files => "files",
+        Need::RootFilesystem => "root filesystem",
     }
 }
 

@@ -68,6 +68,10 @@ fn event_lines(event: &BuildEvent) -> Vec<String> {
             let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
             vec![format!("base {name}@{digest} for {}", platforms.join(", "))]
         }
+        BuildEvent::Sandbox { description } => vec![format!("sandbox: {description}")],
+        BuildEvent::Output { platform, line, .. } => {
+            vec![format!("[{platform}]   | {}", String::from_utf8_lossy(line))]
+        }
         BuildEvent::Step(report) => step(report),
         BuildEvent::Warning(warning) => vec![format!("warning: {warning}")],
         _ => Vec::new(),
@@ -93,6 +97,7 @@ pub(super) fn how(how: How) -> &'static str {
         How::Configured => "configured",
         How::Copied => "copied",
         How::Interpreted => "interpreted",
+        How::Executed(_) => "executed",
     }
 }
 
