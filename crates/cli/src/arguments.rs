@@ -8,7 +8,7 @@ use crate::commands::{
 /// Lay new layers on container images: no daemon, no root, no pull
 ///
 /// onlay takes an image that exists, applies Dockerfile instructions by editing its configuration and writing new layers,
-/// and publishes the result. Nothing is pulled that no instruction needs, and nothing is executed.
+/// and publishes the result. Nothing is pulled that no instruction needs, and nothing executed that can be interpreted.
 #[derive(Debug, Parser)]
 #[command(name = "onlay", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Onlay {

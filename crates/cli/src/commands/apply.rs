@@ -23,8 +23,8 @@ use crate::time::BuildTime;
 ///     onlay apply hashicorp/vault:1.14 'RUN mkdir /etc/vault' 'VOLUME ["/etc/vault"]' -t HOST/vault:1.14
 ///
 /// BASE is HOST/REPOSITORY[:TAG][@DIGEST], a name on Docker Hub, oci:DIRECTORY[:TAG], oci-archive:FILE or
-/// docker-archive:FILE. RUN lines that only touch files are interpreted over the image's listing of files; a line that
-/// would have to be executed is an error.
+/// docker-archive:FILE. RUN lines that only touch files are interpreted over the image's listing of files; others are
+/// executed in a sandbox, where this machine allows one (`--run`).
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Apply {
