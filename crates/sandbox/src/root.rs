@@ -4,7 +4,7 @@ mod scan;
 mod stamp;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use onlay_layer::{ChangeError, Content, ContentSource, EditError, ImagePath, Pat
 use crate::below::open_root;
 use scan::Scan;
 use stamp::Stamp;
-use writer::Writer;
+use writer::{Writer, split};
 
 /// A private directory that holds the files of a tree, as a command finds them.
 ///
@@ -71,6 +71,29 @@ impl Root {
             self.stamps = self.scan()?.stamps;
         }
         self.tree = tree.clone();
+        self.split_links()
+    }
+
+    /// Gives each name of a file that an earlier command linked a file of its own: to the next command they are of a
+    /// layer below, where what is done to one name leaves the others as they are.
+    fn split_links(&mut self) -> Result<(), RootError> {
+        let mut first = BTreeSet::new();
+        let shared = self
+            .stamps
+            .iter()
+            .filter_map(|(path, stamp)| Some((path, stamp.shared()?)));
+        let further: Vec<ImagePath> = shared
+            .filter(|(_, file)| !first.insert(*file))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if further.is_empty() {
+            return Ok(());
+        }
+        let root = open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
+        for path in &further {
+            split(root.as_fd(), path).map_err(|source| self.failed(path, source))?;
+        }
+        self.stamps = self.scan()?.stamps;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use onlay_layer::{Content, Edit, ImagePath, Lookup, Metadata, ModificationTime, Node, NodeKind, Tree};
@@ -27,6 +27,11 @@ const CAPABILITIES: &str = "security.capability";
 const READ_DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+const READ_FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
 impl Scan {
@@ -186,8 +191,9 @@ impl Scan {
             FileType::Directory => return Ok(Some(Node::directory(metadata, mtime))),
             FileType::RegularFile => {
                 let size = u64::try_from(stat.st_size).unwrap_or_default();
+                let (parent, name) = self.place(path)?;
                 let metadata = Metadata {
-                    xattrs: self.capabilities(path)?,
+                    xattrs: capabilities(parent.as_fd(), name)?,
                     ..metadata
                 };
                 return Ok(Some(Node::file(metadata, mtime, content(path, size))));
@@ -244,29 +250,34 @@ impl Scan {
         }
     }
 
-    fn capabilities(&self, path: &ImagePath) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let file = self.open(path)?;
-        let mut value = vec![0; 256];
-        match fgetxattr(&file, CAPABILITIES, &mut value) {
-            Ok(size) => {
-                value.truncate(size);
-                Ok(vec![(CAPABILITIES.to_owned(), value)])
-            }
-            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn open(&self, path: &ImagePath) -> io::Result<std::fs::File> {
         let (parent, name) = self.place(path)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(std::fs::File::from(openat(&parent, name, flags, Mode::empty())?))
+        Ok(std::fs::File::from(openat(
+            &parent,
+            name,
+            READ_FILE,
+            Mode::empty(),
+        )?))
     }
 
     fn place<'p>(&self, path: &'p ImagePath) -> io::Result<(OwnedFd, &'p [u8])> {
         let parent = path.parent().unwrap_or_else(ImagePath::root);
         let name = path.name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((open_directory(self.root.as_fd(), &parent)?, name))
+    }
+}
+
+/// The capabilities of a regular file, as an extended attribute.
+pub(super) fn capabilities(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let file = openat(parent, name, READ_FILE, Mode::empty())?;
+    let mut value = vec![0; 256];
+    match fgetxattr(&file, CAPABILITIES, &mut value) {
+        Ok(size) => {
+            value.truncate(size);
+            Ok(vec![(CAPABILITIES.to_owned(), value)])
+        }
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) struct Stamp {
     changed: (i64, u64),
     size: i64,
     mode: u32,
+    links: u64,
 }
 
 impl Stamp {
@@ -21,6 +22,12 @@ impl Stamp {
             changed: (stat.st_ctime, stat.st_ctime_nsec),
             size: if is_directory { 0 } else { stat.st_size },
             mode: stat.st_mode,
+            links: if is_directory { 1 } else { stat.st_nlink },
         }
+    }
+
+    /// Which file it is, if it is one of several names of a file.
+    pub(super) fn shared(&self) -> Option<(u64, u64)> {
+        (self.links > 1).then_some((self.device, self.inode))
     }
 }

@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use onlay_layer::{Change, ChangeKind, Content, ContentSource, ImagePath, Metadata, ModificationTime};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown,
-    fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
+    fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat,
+    utimensat,
 };
 
+use super::scan::capabilities;
 use crate::below::open_directory;
 
 /// Which path failed, and how.
@@ -64,7 +66,7 @@ impl<'a> Writer<'a> {
         match &change.kind {
             ChangeKind::Whiteout | ChangeKind::Directory => Ok(()),
             ChangeKind::File(content) => self.file(parent, &name, change, content),
-            ChangeKind::HardLink(target) => self.hard_link(parent, &name, target),
+            ChangeKind::HardLink(target) => self.second_name(parent, &name, change, target),
             ChangeKind::Symlink(target) => {
                 symlinkat(target.as_slice(), parent, &*name)?;
                 self.set_owner_and_time(parent, &name, change)
@@ -132,12 +134,25 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn hard_link(&mut self, parent: BorrowedFd<'_>, name: &[u8], target: &ImagePath) -> io::Result<()> {
+    /// A second name of a file of the layers below becomes a file of its own: what a command does to one name leaves the
+    /// others as they are, as on an overlay file system.
+    fn second_name(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        change: &Change,
+        target: &ImagePath,
+    ) -> io::Result<()> {
         let (Some(directory), Some(existing)) = (target.parent(), target.name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let directory = open_directory(self.root, &directory)?;
-        Ok(linkat(directory, existing, parent, name, AtFlags::empty())?)
+        if !is_regular(directory.as_fd(), existing)? {
+            return Ok(linkat(directory, existing, parent, name, AtFlags::empty())?);
+        }
+        let file = duplicate(directory.as_fd(), existing, parent, name)?;
+        set_metadata(&file, &change.metadata)?;
+        Ok(futimens(&file, &self.times(change.mtime))?)
     }
 
     fn special(
@@ -195,6 +210,62 @@ const READ_DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+fn is_regular(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+/// Copies the bytes of a file to a new one, which shares them where the file system can.
+fn duplicate(
+    from: BorrowedFd<'_>,
+    existing: &[u8],
+    to: BorrowedFd<'_>,
+    name: &[u8],
+) -> io::Result<std::fs::File> {
+    let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut source = std::fs::File::from(openat(from, existing, read, Mode::empty())?);
+    let mut file = std::fs::File::from(openat(to, name, create, Mode::RUSR | Mode::WUSR)?);
+    io::copy(&mut source, &mut file)?;
+    Ok(file)
+}
+
+/// Gives a name of a file a file of its own, the same in all else.
+pub(super) fn split(root: BorrowedFd<'_>, path: &ImagePath) -> io::Result<()> {
+    const TEMPORARY: &[u8] = b".onlay-split";
+    let (Some(directory), Some(name)) = (path.parent(), path.name()) else {
+        return Ok(());
+    };
+    let directory = open_directory(root, &directory)?;
+    let directory = directory.as_fd();
+    if !is_regular(directory, name)? {
+        return Ok(());
+    }
+    let before = rustix::fs::fstat(directory)?;
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    remove(directory, TEMPORARY)?;
+    let file = duplicate(directory, name, directory, TEMPORARY)?;
+    let metadata = Metadata {
+        xattrs: capabilities(directory, name)?,
+        ..Metadata::owned(stat.st_mode, stat.st_uid, stat.st_gid)
+    };
+    set_metadata(&file, &metadata)?;
+    futimens(&file, &times_of(&stat))?;
+    rustix::fs::renameat(directory, TEMPORARY, directory, name)?;
+    Ok(futimens(directory, &times_of(&before))?)
+}
+
+fn times_of(stat: &Stat) -> Timestamps {
+    let time = |seconds, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds as _,
+    };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
 
 /// Owner first: that takes set-id bits and capabilities away.
 fn set_metadata(file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
