@@ -98,11 +98,12 @@ class Onlay(Builder):
     """The program under test."""
 
     program: str = "onlay"
+    run: str = "auto"  # how RUN lines are carried out
 
     def command(self, case: Prepared, output: Path) -> list[str]:
         images = {name: f"oci-layout://{self.images.directory}:{name}" for name in IMAGES}
         return [
-            *[self.program, "build", "--quiet", *common_flags(case, images)],
+            *[self.program, "build", "--quiet", f"--run={self.run}", *common_flags(case, images)],
             *["--tag", f"oci:{output}:result", str(case.context)],
         ]
 

@@ -47,6 +47,35 @@ fn dockerfiles_give_what_buildkit_made_of_them() {
     }
 }
 
+/// The same where nothing is interpreted: a command that runs leaves what BuildKit's left.
+#[test]
+fn dockerfiles_with_run_lines_give_the_same_when_executed() {
+    let runs = |name: &String| {
+        let directory = PathBuf::from(REPOSITORY).join("tests/dockerfiles").join(name);
+        let texts = ["Dockerfile", "context/Dockerfile"].map(|file| fs::read_to_string(directory.join(file)));
+        texts
+            .into_iter()
+            .flatten()
+            .any(|text| text.lines().any(|line| line.starts_with("RUN ")))
+    };
+    let cases: Vec<String> = recorded().into_keys().filter(runs).collect();
+    assert!(cases.len() >= 20, "{cases:?}");
+    for rung in ["namespaces", "chroot"] {
+        let comparison = Command::new(format!("{REPOSITORY}/scripts/compare-with-docker"))
+            .args(["--recorded", &format!("--run={rung}")])
+            .args(&cases)
+            .env("ONLAY", env!("CARGO_BIN_EXE_onlay"))
+            .output();
+        let comparison = Run::of(comparison.expect("python3 runs"));
+        assert!(
+            comparison.code == Some(0),
+            "{rung}\n{}{}",
+            comparison.stdout,
+            comparison.stderr
+        );
+    }
+}
+
 /// What was recorded of each case, by its name; without those that fail, and those that differ on purpose.
 fn recorded() -> BTreeMap<String, Value> {
     let directory = PathBuf::from(REPOSITORY).join("tests/dockerfiles");
