@@ -13,14 +13,14 @@ use onlay_oci::{Descriptor, Family, MediaType};
 use onlay_registry::{BlobBody, Client, ClientOptions, Event, Observer, RegistryError};
 use onlay_testkit::{FrontAuth, Misbehaviour};
 
-use crate::case::{Case, bytes, layer, read, repository, soon};
+use crate::case::{Case, FOR_EVER, bytes, layer, read, repository, soon};
 
 const INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
 /// Every timeout there is, short.
 fn hasty() -> ClientOptions {
-    let short = Duration::from_millis(600);
+    let short = Duration::from_millis(1200);
     ClientOptions {
         connect_timeout: short,
         answer_timeout: short,
@@ -105,15 +105,13 @@ async fn a_download_that_stands_still_is_taken_up_again() {
     let blob = bytes(100_000);
     let case = Case::with(FrontAuth::Registry, hasty());
     let descriptor = case.store("a", &blob).await;
-    // Half of it, and then nothing for a minute.
-    let stalling = trickling(vec![blob.slice(..50_000)], Duration::from_secs(60), blob.len());
+    // Half of it, and then nothing.
+    let stalling = trickling(vec![blob.slice(..50_000)], FOR_EVER, blob.len());
     let there = format!("http://{stalling}/blob");
     let moved = Misbehaviour::answer(307, &[("Location", &there)]);
     case.inject(1, "GET", "/blobs/", moved);
-    let start = Instant::now();
     let found = soon(read(&case.repository("a"), &descriptor)).await.unwrap();
     assert!(found == blob);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let requests = case.requests("GET", "/blobs/");
     let rest = requests.iter().map(|request| request.response_bytes).sum::<u64>();
     assert_eq!((requests.len(), rest), (2, 50_000));

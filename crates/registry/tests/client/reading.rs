@@ -6,7 +6,7 @@ use onlay_oci::{Algorithm, Descriptor, Digester, Document, Family, MediaType};
 use onlay_registry::{BlobBody, RegistryError};
 use onlay_testkit::{Front, FrontAuth, Misbehaviour, Registry};
 
-use crate::case::{Case, bytes, impatient, layer, read, repository, soon};
+use crate::case::{Case, FOR_EVER, bytes, impatient, layer, read, repository, soon};
 
 const SIZE: usize = 2_000_000;
 
@@ -43,12 +43,17 @@ async fn a_download_that_is_cut_goes_on_where_it_stopped() {
     assert!(sent <= SIZE as u64 + 2 * 64 * 1024, "{sent}");
 }
 
+/// Nothing more after so many bytes.
+fn stall(after: u64) -> Misbehaviour {
+    let silence = FOR_EVER;
+    Misbehaviour::StallBody { after, silence }
+}
+
 #[tokio::test]
 async fn resets_and_silence_are_resumed_at_the_byte() {
     let case = Case::with(FrontAuth::Registry, impatient());
     let blob = bytes(SIZE);
     let descriptor = case.store("a", &blob).await;
-    let silence = Duration::from_secs(20);
     let mut generator = 1_u64;
     for round in 0..8 {
         generator = generator
@@ -57,7 +62,7 @@ async fn resets_and_silence_are_resumed_at_the_byte() {
         let after = (generator >> 33) % 600_000;
         case.front.clear_requests();
         case.inject(1, "GET", "/blobs/", Misbehaviour::ResetBody { after });
-        case.inject(1, "GET", "/blobs/", Misbehaviour::StallBody { after, silence });
+        case.inject(1, "GET", "/blobs/", stall(after));
         case.inject(1, "GET", "/blobs/", Misbehaviour::CutBody { after });
         assert!(soon(read(&case.repository("a"), &descriptor)).await.unwrap() == blob);
         let requests = case.requests("GET", "/blobs/");
@@ -74,7 +79,7 @@ async fn slow_is_not_silent() {
     let descriptor = case.store("a", &blob).await;
     // Longer than the idle timeout in all.
     let slow = Misbehaviour::SlowBody {
-        piece: 3000,
+        piece: 1500,
         pause: Duration::from_millis(100),
     };
     case.inject(1, "GET", "/blobs/", slow);
@@ -433,7 +438,7 @@ async fn stalling_server(beginning: &[u8], whole: &[u8]) -> String {
         );
         second.write_all(head.as_bytes()).await.unwrap();
         second.write_all(rest).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(FOR_EVER).await;
         drop(first);
     });
     host

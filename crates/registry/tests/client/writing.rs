@@ -1,7 +1,6 @@
 //! Uploads and mounts: how many requests they take, and what becomes of those that go wrong.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,7 +8,7 @@ use onlay_oci::{Descriptor, Family, MediaType};
 use onlay_registry::{BlobBody, Mount, RegistryError, RepositoryClient};
 use onlay_testkit::{FrontAuth, Misbehaviour};
 
-use crate::case::{Case, bytes, impatient, layer, read, session, soon};
+use crate::case::{Case, FOR_EVER, bytes, impatient, layer, read, session, soon};
 
 const SIZE: usize = 2_000_000;
 
@@ -69,12 +68,7 @@ async fn an_upload_that_is_not_read_counts_as_cut() {
     let case = Case::with(FrontAuth::Registry, impatient());
     // More than the two ends of a socket buffer.
     let blob = bytes(40_000_000);
-    case.inject(
-        1,
-        "PUT",
-        "/uploads/",
-        Misbehaviour::Stall(Duration::from_secs(60)),
-    );
+    case.inject(1, "PUT", "/uploads/", Misbehaviour::Stall(FOR_EVER));
     let descriptor = soon(upload(&case.repository("a"), &blob)).await.unwrap();
     let size = case.straight("a").head_blob(&descriptor.digest).await.unwrap();
     assert_eq!(size, Some(blob.len() as u64));
