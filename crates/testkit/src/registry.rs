@@ -1,6 +1,6 @@
 //! A real registry: CNCF distribution, as Debian packages it.
 
-use crate::http;
+use crate::http::{self, Head};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
@@ -52,6 +52,9 @@ pub struct Registry {
 /// How long the registry may take to answer; it takes a tenth of a second on an idle machine, and much more beside builds.
 const START: Duration = Duration::from_secs(90);
 
+/// The header by which each registry is told from all others: the directory it keeps its files in.
+const IDENTITY: &str = "X-Testkit-Registry";
+
 /// How many ports are tried: another process may take one between finding and using it.
 const ATTEMPTS: usize = 3;
 
@@ -100,7 +103,7 @@ impl Registry {
         for _ in 0..ATTEMPTS {
             let host = free_host();
             let mut process = spawn(dir.path(), &host, auth);
-            if answers(&mut process, &host) {
+            if is_up(&mut process, &host, dir.path()) {
                 return Self { process, host, dir };
             }
             process
@@ -133,9 +136,10 @@ fn spawn(dir: &Path, host: &str, auth: &str) -> Child {
          storage:\n  \
            filesystem:\n    rootdirectory: {storage}\n  \
            delete:\n    enabled: true\n\
-         http:\n  addr: {host}\n  secret: testkit\n\
+         http:\n  addr: {host}\n  secret: testkit\n  headers:\n    {IDENTITY}: [{identity}]\n\
          {auth}",
         storage = dir.join("storage").display(),
+        identity = dir.display(),
     );
     let config_file = dir.join("config.yml");
     fs::write(&config_file, config).unwrap();
@@ -156,11 +160,21 @@ fn spawn(dir: &Path, host: &str, auth: &str) -> Child {
         .unwrap_or_else(|error| panic!("`docker-registry`: {error}; Debian package: docker-registry"))
 }
 
-/// Waits until somebody serves the registry's protocol there, or the process ends.
-pub(crate) fn answers(process: &mut Child, host: &str) -> bool {
+/// Waits until the registry that keeps its files in `dir` answers, or its process ends.
+fn is_up(process: &mut Child, host: &str, dir: &Path) -> bool {
+    let own = dir.display().to_string();
+    answers(process, host, |head| head.header(IDENTITY) == Some(own.as_str()))
+}
+
+/// Waits until the registry's protocol is served there, or the process ends.
+///
+/// `is_own` tells by the head of an answer that it is this process which serves it: where another test has taken the port
+/// in the meantime, that one's registry answers while this one is still to find out that it has none.
+pub(crate) fn answers(process: &mut Child, host: &str, is_own: impl Fn(&Head) -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < START && process.try_wait().unwrap().is_none() {
-        if http::get(host, "/v2/", &[]).is_ok_and(|response| matches!(response.head.status(), 200 | 401)) {
+        let answer = http::get(host, "/v2/", &[]);
+        if answer.is_ok_and(|answer| matches!(answer.head.status(), 200 | 401) && is_own(&answer.head)) {
             return true;
         }
         thread::sleep(Duration::from_millis(10));
@@ -179,4 +193,21 @@ fn htpasswd(credential: &Credential) -> Vec<u8> {
         String::from_utf8_lossy(&output.stderr)
     );
     output.stdout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many tests start registries at the same time, and a free port is free for all of them.
+    #[test]
+    fn another_registry_at_the_same_port_is_not_taken_for_ones_own() {
+        let other = Registry::start();
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = spawn(dir.path(), other.host(), "");
+        let is_up = is_up(&mut process, other.host(), dir.path());
+        _ = process.kill();
+        _ = process.wait();
+        assert!(!is_up);
+    }
 }
