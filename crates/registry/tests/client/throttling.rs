@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use onlay_oci::{Descriptor, Family, MediaType, Registry, Repository};
 use onlay_registry::{
-    Action, ClientOptions, Credential, Extension, ExtensionFuture, Pace, PullLimit, RegistryError,
+    Action, BlobBody, ClientOptions, Credential, Extension, ExtensionFuture, Pace, PullLimit, RegistryError,
 };
 use onlay_testkit::{Front, FrontAuth, LoggedRequest, Misbehaviour};
 
-use crate::case::{Case, FOR_EVER, bytes, read, soon};
+use crate::case::{Case, FOR_EVER, bytes, layer, read, soon};
 
 const INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -225,6 +225,27 @@ async fn where_redirects_lead_is_another_host() {
     })
     .await;
     assert_eq!(storage.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_for_ever_has_one_budget() {
+    let later = [("Retry-After", "1")];
+    // A registry that is asked too much gets six requests, one that stumbles twice as many, and none without an end.
+    let cases = [(429, &later[..], 6), (503, &later[..], 12), (500, &[], 12)];
+    let cases = cases.map(|expected| (Case::new(), expected));
+    let refused = cases.iter().map(|(case, (status, headers, most))| async move {
+        case.inject(1000, "PUT", "/uploads/", Misbehaviour::answer(*status, headers));
+        let blob = bytes(1000);
+        let session = case.repository("a").start_upload().await.unwrap();
+        let body = BlobBody::from_bytes(blob.clone());
+        let failed = session.put(&layer(&blob), body).await.unwrap_err();
+        assert!(
+            matches!(&failed, RegistryError::Status { status: found, .. } if found.as_u16() == *status),
+            "{failed}"
+        );
+        assert_eq!(case.requests("PUT", "/uploads/").len(), *most, "{status}");
+    });
+    soon(join_all(refused)).await;
 }
 
 /// Knows at which rate the registry takes HEADs of blobs.
