@@ -757,6 +757,42 @@ fn hosts_toml() {
     );
 }
 
+/// Refused before any request, with the place where it belongs, and never shown; not even where a file is malformed.
+#[test]
+fn a_password_in_a_mirrors_address() {
+    let case = Mirrored::new();
+    let location = |text: &str| case.home.write("registries.conf", text);
+    let conf = location("[[registry]]\nlocation = 'user:hunter2@a.example'\n");
+    let refused = |arguments: &[&str], words: &str| {
+        let run = case.apply(arguments);
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+        assert!(!format!("{run:?}").contains("hunter2"), "{run:?}");
+    };
+    let belongs =
+        "has a password in the address of `a.example`, expected none: it belongs in docker's configuration";
+    refused(&["--registries-conf", &conf], belongs);
+    let cut = location("[[registry]]\nlocation = 'user:hunter2@a.example\n");
+    refused(&["--registries-conf", &cut], "is malformed");
+    refused(
+        &["--registry-mirror", "docker.io=user:hunter2@a.example"],
+        belongs,
+    );
+    refused(&["--registry-mirror", "user:hunter2@a.example"], "has no `=`");
+
+    let hosts = case.home.join("hosts").display().to_string();
+    for address in [
+        "https://user:hunter2@a.example",
+        "https://:hunter2@a.example",
+        "user:hunter2@a.example",
+    ] {
+        case.home
+            .write("hosts/docker.io/hosts.toml", &format!("[host.'{address}']\n"));
+        refused(&["--hosts-dir", &hosts], belongs);
+    }
+    assert!(case.front.requests().is_empty());
+}
+
 /// A mirror gets the credentials of its own host, and never those of the registry that it stands in for.
 #[test]
 fn credentials_of_a_mirror() {

@@ -20,10 +20,9 @@ const SYSTEM_HOSTS: &str = "/etc/containerd/certs.d";
 pub(crate) fn mirrors(options: &RegistryOptions) -> anyhow::Result<Mirrors> {
     let mut mirrors = Mirrors::default();
     for text in &options.registry_mirror {
+        // The text is not shown: it may have a password in it.
         let (host, mirror) = text.split_once('=').ok_or_else(|| {
-            Usage(format!(
-                "`--registry-mirror {text}` has no `=`, expected HOST=MIRROR[/PREFIX]"
-            ))
+            Usage("`--registry-mirror` has no `=`, expected HOST=MIRROR[/PREFIX]".to_owned())
         })?;
         let added = mirrors.with_mirror("--registry-mirror", host, mirror);
         mirrors = added.map_err(|error| Usage(error.to_string()))?;

@@ -10,7 +10,7 @@ use onlay_oci::Registry;
 use serde::Deserialize;
 use url::Url;
 
-use crate::mirrors::{HostRule, Place, value};
+use crate::mirrors::{HostRule, Place, malformed, value};
 use crate::{Authorities, CertificateError, ClientCertificate, MirrorError, Mirrors, Verification};
 
 #[derive(Deserialize)]
@@ -77,10 +77,7 @@ impl Mirrors {
         text: &str,
         read: &mut dyn FnMut(&str) -> io::Result<Vec<u8>>,
     ) -> Result<Self, MirrorError> {
-        let malformed = |source| MirrorError::Malformed {
-            name: name.to_owned(),
-            source: Box::new(source),
-        };
+        let malformed = |error| malformed(name, &error);
         let file: File = toml::from_str(text).map_err(malformed)?;
         let mut reader = Reader { name, read };
         let mut rule = HostRule::default();
@@ -128,7 +125,9 @@ impl Mirrors {
             true => address.to_owned(),
             false => format!("https://{address}"),
         };
-        let is_usable = |url: &Url| matches!(url.scheme(), "http" | "https") && url.username().is_empty();
+        let is_usable = |url: &Url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        };
         let url = Url::parse(&full).ok().filter(is_usable);
         let malformed = || value(reader.name, address, "the URL of a host");
         let url = url.ok_or_else(malformed)?;
@@ -293,6 +292,41 @@ override_path = true
             .map(|(api, name, resolves)| (api.to_owned(), name.to_owned(), resolves))
             .into();
         assert_eq!(read(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_shown() {
+        let texts = [
+            "[host.'https://user:hunter2@a.example']",
+            "[host.'https://:hunter2@a.example/v2']",
+            "[host.'https://hunter2@a.example']",
+            "[host.'user:hunter2@a.example:5000']",
+            "[host.'ftp://user:hun/ter2@a.example']",
+            "server = 'https://user:hunter2@a.example'",
+        ];
+        for text in texts {
+            let error = read(text).unwrap_err();
+            let words = "`hosts.toml` has a password in the address of `a.example";
+            assert!(error.to_string().starts_with(words), "{error}");
+            assert!(!format!("{error:?} {error}").contains("ter2"), "{error:?}");
+        }
+        // The line that is malformed is quoted.
+        for text in [
+            "[host.'https://user:hunter2@a.example'",
+            "server = \"https://user:hunter2@a.example",
+            "server = 'https://user:hunter2@a.example' ca = 1",
+            "ca = {x = 'user:hunter2@a.example'}",
+            "skip_verify = 'https://user:hunter2@a.example'",
+            "user:hunter2@a.example",
+        ] {
+            let error = read(text).unwrap_err();
+            let source = std::error::Error::source(&error).unwrap();
+            let shown = format!("{error:?} {error} {source}");
+            assert!(
+                shown.contains("malformed") && !shown.contains("hunter2"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]

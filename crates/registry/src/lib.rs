@@ -58,6 +58,7 @@ mod token;
 mod trail;
 mod transport;
 mod upload;
+mod userinfo;
 mod window;
 
 pub use action::Action;
@@ -74,7 +75,7 @@ pub use helper::CredentialHelper;
 pub use identity::Identity;
 pub use keychain::{Keychain, KeychainError};
 pub use login::LoginCheck;
-pub use mirrors::{MirrorError, Mirrors};
+pub use mirrors::{MalformedText, MirrorError, Mirrors};
 pub use onlay_http::{
     Authorities, CertificateError, ClientCertificate, ClientError, HostOptions, ProxyError, ProxyOptions,
     Verification,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onlay_oci::{Reference, ReferenceError, Registry, Repository};
 use url::Url;
 
-use crate::{CertificateError, HostOptions, Verification};
+use crate::{CertificateError, HostOptions, Verification, userinfo};
 
 /// Which places are asked for an image before its own registry, or instead of it. The default has none.
 ///
@@ -101,7 +101,7 @@ pub enum MirrorError {
         /// The file.
         name: String,
         /// What is wrong with it.
-        source: Box<toml::de::Error>,
+        source: MalformedText,
     },
     /// It has something that onlay does not do.
     #[error("`{name}`: {what} is not supported")]
@@ -120,6 +120,17 @@ pub enum MirrorError {
         value: String,
         /// What it should be.
         expected: &'static str,
+    },
+    /// A user or a password is where anybody who may read the file can see it.
+    #[error(
+        "`{name}` has a password in the address of `{host}`, expected none: it belongs in docker's configuration, where \
+         `onlay login` puts it"
+    )]
+    Password {
+        /// The file, or the argument.
+        name: String,
+        /// Whose address it is.
+        host: String,
     },
     /// A file that it names cannot be read.
     #[error("`{name}` names `{file}`, which cannot be read")]
@@ -140,6 +151,11 @@ pub enum MirrorError {
         source: CertificateError,
     },
 }
+
+/// What is wrong with a text, and the lines where it is, without passwords of addresses in them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct MalformedText(String);
 
 impl Mirrors {
     /// Reads images of a registry from a mirror first, `HOST[:PORT][/PREFIX]`; of several, in the order they are added.
@@ -292,11 +308,26 @@ impl Place {
     }
 }
 
+/// An error about a value, which is shown unless it has a password in it.
 pub(crate) fn value(name: &str, value: &str, expected: &'static str) -> MirrorError {
-    MirrorError::Value {
+    let name = name.to_owned();
+    match userinfo::host_beside(value) {
+        Some(host) => MirrorError::Password {
+            name,
+            host: host.to_owned(),
+        },
+        None => MirrorError::Value {
+            name,
+            value: value.to_owned(),
+            expected,
+        },
+    }
+}
+
+pub(crate) fn malformed(name: &str, error: &toml::de::Error) -> MirrorError {
+    MirrorError::Malformed {
         name: name.to_owned(),
-        value: value.to_owned(),
-        expected,
+        source: MalformedText(userinfo::without(&error.to_string())),
     }
 }
 

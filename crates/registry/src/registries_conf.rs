@@ -9,7 +9,7 @@ use onlay_oci::Registry;
 use serde::Deserialize;
 use url::Url;
 
-use crate::mirrors::{Place, Pulls, Rule, value};
+use crate::mirrors::{Place, Pulls, Rule, malformed, value};
 use crate::{MirrorError, Mirrors, Verification};
 
 #[derive(Deserialize)]
@@ -58,10 +58,7 @@ impl Mirrors {
     /// # Errors
     /// The text is malformed, or of the first version; `name` is what the error calls it.
     pub fn with_registries_conf(mut self, name: &str, text: &str) -> Result<Self, MirrorError> {
-        let file: File = toml::from_str(text).map_err(|source| MirrorError::Malformed {
-            name: name.to_owned(),
-            source: Box::new(source),
-        })?;
+        let file: File = toml::from_str(text).map_err(|error| malformed(name, &error))?;
         if file.registries.is_some() {
             return Err(MirrorError::Unsupported {
                 name: name.to_owned(),
@@ -263,6 +260,24 @@ insecure = true
                 .with_registries_conf("x.conf", text)
                 .unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_location_is_refused_and_not_shown() {
+        let texts = [
+            "[[registry]]\nlocation = 'user:hunter2@a.example'",
+            "[[registry]]\nprefix = 'https://user:hunter2@a.example/x'",
+            "[[registry]]\nprefix = 'b.example'\nlocation = 'user:hunter2@a.example/x'",
+            "[[registry]]\nlocation = 'b.example'\n[[registry.mirror]]\nlocation = 'user:hunter2@a.example'",
+        ];
+        for text in texts {
+            let error = Mirrors::default()
+                .with_registries_conf("registries.conf", text)
+                .unwrap_err();
+            let words = "`registries.conf` has a password in the address of `a.example`";
+            assert!(error.to_string().starts_with(words), "{error}");
+            assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
         }
     }
 }
