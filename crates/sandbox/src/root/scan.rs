@@ -1,9 +1,11 @@
 //! A walk through all of a root directory, and what differs from a tree.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use onlay_layer::{Content, Edit, ImagePath, Lookup, Metadata, ModificationTime, Node, NodeKind, Tree};
 use rustix::fs::{
@@ -97,6 +99,7 @@ impl Scan {
         let mut edit = Edit::new(tree);
         self.remove_vanished(&mut edit, before)?;
         let mut linked: HashMap<(u64, u64), ImagePath> = HashMap::new();
+        let mut moved = Moved::new(tree, before);
         let changed = self
             .files
             .iter()
@@ -115,6 +118,11 @@ impl Scan {
                 continue;
             };
             let is_new_name = !before.contains_key(path);
+            if let Some(first) = moved.first(path, stat, &found).filter(|_| is_new_name) {
+                edit.put(path, found)?;
+                edit.link(&first, path)?;
+                continue;
+            }
             let known = (stat.st_nlink > 1 && !found.is_directory())
                 .then(|| linked.get(&(stat.st_dev, stat.st_ino)))
                 .flatten();
@@ -264,6 +272,50 @@ impl Scan {
         let parent = path.parent().unwrap_or_else(ImagePath::root);
         let name = path.name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((open_directory(self.root.as_fd(), &parent)?, name))
+    }
+}
+
+/// Files of the layers below that have other names now. Names of one file, which are files of their own on disk, are names
+/// of one file again where they have moved: `mv` on an overlay file system copies, and keeps links.
+struct Moved<'a> {
+    tree: &'a Tree,
+    names: HashMap<(u64, u64), &'a ImagePath>,
+    /// The first new name of each file.
+    firsts: HashMap<*const Node, ImagePath>,
+}
+
+impl<'a> Moved<'a> {
+    fn new(tree: &'a Tree, before: &'a BTreeMap<ImagePath, Stamp>) -> Self {
+        let names = before.iter().map(|(path, stamp)| (stamp.file(), path));
+        Self {
+            tree,
+            names: names.collect(),
+            firsts: HashMap::new(),
+        }
+    }
+
+    /// The name that another name of the same file has got, if this one was moved as it was.
+    fn first(&mut self, path: &ImagePath, stat: &Stat, found: &Node) -> Option<ImagePath> {
+        let name = self.names.get(&(stat.st_dev, stat.st_ino))?;
+        let Lookup::Found(node) = self.tree.lookup(name) else {
+            return None;
+        };
+        let (NodeKind::File(old), NodeKind::File(new)) = (&node.kind, &found.kind) else {
+            return None;
+        };
+        let is_as_it_was = node.metadata == found.metadata
+            && old.size() == new.size()
+            && is_same_time(node.mtime, found.mtime);
+        if !is_as_it_was {
+            return None;
+        }
+        match self.firsts.entry(Arc::as_ptr(node)) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(first) => {
+                first.insert(path.clone());
+                None
+            }
+        }
     }
 }
 

@@ -26,6 +26,11 @@ impl Stamp {
         }
     }
 
+    /// Which file it is.
+    pub(super) fn file(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Which file it is, if it is one of several names of a file.
     pub(super) fn shared(&self) -> Option<(u64, u64)> {
         (self.links > 1).then_some((self.device, self.inode))
