@@ -178,6 +178,26 @@ fn users_groups_and_homes_are_the_images() {
 }
 
 #[test]
+fn the_callers_umask_is_nothing_to_the_command() {
+    let case = Case::new();
+    for rung in RUNGS {
+        let lines = [
+            "USER 77:88",
+            "RUN cat /etc/hosts /etc/resolv.conf > /dev/null && ls -d /dev /proc /sys > /tmp/list && umask >> /tmp/list",
+        ];
+        let command = case.home.command(&case.arguments(rung, &lines));
+        let mut wrapped = Command::new("/bin/sh");
+        wrapped
+            .args(["-c", r#"umask 077 && exec "$0" "$@""#])
+            .arg(command.get_program());
+        wrapped.args(command.get_args()).current_dir(case.home.path());
+        Run::of(wrapped.env("HOME", case.home.path()).output().unwrap()).success();
+        let shown = case.home.run(&["cat", "oci:out", "/tmp/list"]).success();
+        assert_eq!(shown.stdout, "/dev\n/proc\n/sys\n0022\n", "{rung}");
+    }
+}
+
+#[test]
 fn failures_are_told_as_buildkit_tells_them() {
     let case = Case::new();
     for rung in RUNGS {

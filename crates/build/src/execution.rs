@@ -1,7 +1,9 @@
 //! RUN lines that have to be executed: the stage's files as a directory, a sandbox around the command, and what it
 //! changed as a tree.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -64,7 +66,9 @@ impl Execution {
         })?;
         let directory = TempDir::with_prefix_in("onlay-root-", place).map_err(room)?;
         let root = directory.path().join("root");
-        std::fs::create_dir(&root).map_err(room)?;
+        fs_err::create_dir(&root).map_err(room)?;
+        // Whatever the caller's umask: it is the root directory of users who are not root.
+        fs_err::set_permissions(&root, Permissions::from_mode(0o755)).map_err(room)?;
         let files = DirectoryContext::open(&root).map_err(|error| room(io::Error::other(error)))?;
         Ok(Self {
             number: inputs.add_directory(Arc::new(files)),

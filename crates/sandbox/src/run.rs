@@ -1,8 +1,10 @@
 //! The building process's side: it starts the supervisor, passes on what the command prints, and waits.
 
+use std::fs::Permissions;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -81,7 +83,10 @@ impl Sandbox {
         let file = |name: &str, content: &[u8]| -> Result<PathBuf, SandboxError> {
             let path = aside.path().join(name);
             let written = fs_err::write(&path, content);
-            written.map_err(setup("writing a file for the command"))?;
+            // Whatever the caller's umask, it is for every user.
+            written
+                .and_then(|()| fs_err::set_permissions(&path, Permissions::from_mode(0o644)))
+                .map_err(setup("writing a file for the command"))?;
             Ok(path)
         };
         // A machine that has none looks no names up either.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use onlay_layer::ImagePath;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timestamps, futimens, makedev, mkdirat, mknodat,
-    openat, renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timestamps, chmodat, fchmod, futimens, makedev,
+    mkdirat, mknodat, openat, renameat_with, statat, symlinkat, unlinkat,
 };
 
 use crate::Rung;
@@ -88,8 +88,13 @@ impl Stubs {
             .join(name.as_bytes())
             .map_err(io::Error::other)?;
         let parent = self.parent(&path)?;
-        match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => self.made.push(Made::Directory(path)),
+        let mode = Mode::from_raw_mode(0o755);
+        match mkdirat(&parent, name, mode) {
+            Ok(()) => {
+                // The umask is the caller's.
+                chmodat(&parent, name, mode, AtFlags::empty())?;
+                self.made.push(Made::Directory(path));
+            }
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
@@ -130,7 +135,9 @@ impl Stubs {
             Err(error) => return Err(error.into()),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&parent, name, flags, Mode::from_raw_mode(0o644))?;
+        let mode = Mode::from_raw_mode(0o644);
+        let file = openat(&parent, name, flags, mode)?;
+        fchmod(&file, mode)?;
         let mut from = fs_err::File::open(source)?;
         io::copy(&mut from, &mut std::fs::File::from(file)).map(drop)
     }
@@ -147,7 +154,7 @@ impl Stubs {
                 makedev(major, minor),
             ) {
                 Ok(()) => {
-                    rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?;
+                    chmodat(&parent, name, mode, AtFlags::empty())?;
                     self.made.push(Made::File(dev(name)?));
                 }
                 Err(rustix::io::Errno::EXIST) => {}
