@@ -234,6 +234,27 @@ mod tests {
         let mixed = always(&["169.254.169.254", "127.0.0.1"]);
         assert_eq!(ask(&mixed, None, Reach::Anywhere).await, Ok(Reach::Anywhere));
     }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let address = "http://user:hunter2@proxy.example:3128";
+        let proxies = ProxyOptions::default()
+            .with_http("http_proxy", address)
+            .and_then(|proxies| proxies.with_https("https_proxy", address));
+        let options = ConnectionOptions {
+            proxies: proxies.unwrap(),
+            hosts: [("a.example".to_owned(), HostOptions::default())].into(),
+            ..ConnectionOptions::default()
+        };
+        let connections = Connections::new(&options).unwrap();
+        for shown in [format!("{options:?}"), format!("{connections:?}")] {
+            assert!(
+                shown.contains("proxy.example") && !shown.contains("hunter2"),
+                "{shown}"
+            );
+        }
+    }
+
     /// What came of asking a server that gives this answer, or is not there.
     async fn trouble(name: &str, answer: Option<&'static [u8]>) -> Trouble {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

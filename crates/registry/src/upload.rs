@@ -1,5 +1,6 @@
 //! Uploads: begun, mounted, sent in the form that the registry takes, and taken up again where they were cut.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 
@@ -22,7 +23,6 @@ pub enum Mount {
 }
 
 /// An upload that was begun. Dropping it leaves nothing but a session that the registry forgets.
-#[derive(Debug)]
 pub struct UploadSession {
     repository: RepositoryClient,
     /// Where the next request goes; each answer may name another place.
@@ -142,6 +142,17 @@ impl RepositoryClient {
             location,
             least_part: least_part.unwrap_or(0),
         })
+    }
+}
+
+/// The place without its query, by which whoever knows it may go on with the upload.
+impl fmt::Debug for UploadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadSession")
+            .field("repository", &self.repository)
+            .field("location", &place(&self.location))
+            .field("least_part", &self.least_part)
+            .finish()
     }
 }
 

@@ -94,6 +94,33 @@ async fn one_token_serves_all_who_ask_even_if_it_claims_to_have_expired() {
 }
 
 #[tokio::test]
+async fn no_secret_is_shown() {
+    let moto = Moto::start();
+    let keys = Credentials::new(
+        "AKIDEXAMPLE",
+        "secret-key",
+        Some("session-token".to_owned()),
+        None,
+        "test",
+    );
+    let aws = configuration(moto.endpoint())
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build();
+    let options = options(aws);
+    let ecr = Ecr::new(options.clone());
+    let registry = HOST.parse().unwrap();
+    assert_eq!(ecr.credential(&registry, false).await.unwrap(), Some(token()));
+    let missing = "nosuch".parse().unwrap();
+    let error = ecr.digests(&registry, &missing).await.map(drop);
+    for shown in [format!("{options:?}"), format!("{ecr:?}"), format!("{error:?}")] {
+        for secret in ["secret-key", "session-token", "auth-token"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_asked_for_anew() {
     let moto = Moto::start();
     let ecr = ecr(moto.endpoint(), false);

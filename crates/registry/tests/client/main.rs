@@ -8,6 +8,7 @@
 
 mod case;
 mod credentials;
+mod debug;
 mod patience;
 mod reading;
 mod realms;
