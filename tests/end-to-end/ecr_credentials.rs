@@ -118,7 +118,7 @@ fn without_any_the_error_says_so_and_soon() {
         "{}",
         run.stderr
     );
-    assert!(start.elapsed().as_secs() < 30);
+    assert!(start.elapsed().as_secs() < 90);
 }
 
 #[test]

@@ -40,12 +40,7 @@ fn cut_off(signal: &str, expected_code: Option<i32>) {
             .iter()
             .any(|request| request.method == "PUT" && request.path.contains("/manifests/"))
     };
-    for _ in 0..200 {
-        if reached() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(reached);
     std::thread::sleep(Duration::from_millis(200));
     let kill = std::process::Command::new("kill")
         .args([signal, &child.id().to_string()])
@@ -66,6 +61,18 @@ fn cut_off(signal: &str, expected_code: Option<i32>) {
         None,
         Strictness::LayersAbove(TestBase::LAYERS),
     );
+}
+
+/// Waits for what a run is to come to, for as long as a busy machine may take: a signal that is sent before shows nothing.
+fn wait_until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "it does not come to that"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -173,12 +180,7 @@ fn a_tag_that_is_being_moved_is_waited_for() {
             .iter()
             .any(|request| request.method == "PUT" && request.path.ends_with("/manifests/v"))
     };
-    for _ in 0..400 {
-        if is_moving() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(is_moving);
     let terminated = std::process::Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()

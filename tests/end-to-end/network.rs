@@ -153,7 +153,7 @@ impl TlsRegistry {
         let start = Instant::now();
         while TcpStream::connect(&host).is_err() {
             assert!(
-                start.elapsed() < Duration::from_secs(30),
+                start.elapsed() < Duration::from_secs(90),
                 "the registry does not come up"
             );
             thread::sleep(Duration::from_millis(10));

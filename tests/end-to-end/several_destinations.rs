@@ -115,7 +115,7 @@ fn two_tags_of_one_repository_are_sent_everything_once() {
 #[test]
 fn the_slowest_does_not_hold_the_others() {
     let case = Case::new();
-    let stall = Misbehaviour::Stall(Duration::from_secs(4));
+    let stall = Misbehaviour::Stall(Duration::from_secs(10));
     case.first
         .inject(Fault::times(1, "POST", "/blobs/uploads/", stall));
     let [slow, fast] = case.destinations();
