@@ -2,7 +2,8 @@
 
 use std::fs::Permissions;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use onlay_testkit::{
@@ -280,6 +281,50 @@ fn the_first_source_counts() {
     let refused = shadowed.apply(&[]);
     let source = format!("hint: the entry `{}` in `", shadowed.registry.host());
     assert!(refused.stderr.contains(&source), "{}", refused.stderr);
+}
+
+/// What `podman login` wrote where no session is: a user's own directory below `/run/containers`, removed when dropped.
+struct RunDirectory(std::path::PathBuf);
+
+impl RunDirectory {
+    fn with_auth_file(user: u32, text: &str) -> Self {
+        let own = Self(format!("/run/containers/{user}").into());
+        std::fs::create_dir_all(&own.0).expect("root may write to /run");
+        std::fs::write(own.0.join("auth.json"), text).unwrap();
+        own
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_user_without_a_session_has_a_file_by_number() {
+    let case = Case::new();
+    // A user that no machine has, and no other test that runs at the same time.
+    let user = 1_000_000_000 + std::process::id();
+    let _file = RunDirectory::with_auth_file(user, &case.entry("hunter2-secret"));
+    chown(case.home.path(), Some(user), Some(user)).unwrap();
+    let apply = |session: Option<&str>| {
+        let destination = format!("{}/out:v", case.registry.host());
+        let mut command = case
+            .home
+            .command(&["apply", &case.base, "ENV A=1", "-t", &destination]);
+        command.uid(user).gid(user);
+        command.envs(session.map(|session| ("XDG_RUNTIME_DIR", session)));
+        Run::of(command.output().unwrap())
+    };
+    apply(None).success();
+    // Where there is a session, its directory is the place, whatever is in it.
+    let run = apply(Some("/nowhere"));
+    assert!(
+        run.code == Some(1) && run.stderr.contains("401"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

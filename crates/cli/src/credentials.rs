@@ -14,8 +14,8 @@ use crate::session::is_absent;
 #[command(next_help_heading = "Registries")]
 pub(crate) struct CredentialOptions {
     /// Take credentials from this file first: docker's config.json or containers' auth.json [default: DOCKER_AUTH_CONFIG,
-    /// which is such a text; REGISTRY_AUTH_FILE; containers/auth.json in XDG_RUNTIME_DIR, and in XDG_CONFIG_HOME or
-    /// HOME/.config; config.json in DOCKER_CONFIG or HOME/.docker]
+    /// which is such a text; REGISTRY_AUTH_FILE; containers/auth.json in XDG_RUNTIME_DIR, or else
+    /// /run/containers/UID/auth.json; containers/auth.json in XDG_CONFIG_HOME or HOME/.config; config.json in DOCKER_CONFIG or HOME/.docker]
     #[arg(long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
 
@@ -42,7 +42,7 @@ pub(crate) fn keychain(options: &CredentialOptions) -> anyhow::Result<Keychain> 
         keychain = with_named_file(keychain, "`REGISTRY_AUTH_FILE`", &file)?;
     }
     let usual = [
-        environment::path(environment::XDG_RUNTIME_DIR).map(|directory| directory.join(CONTAINERS_FILE)),
+        Some(session_file(environment::path(environment::XDG_RUNTIME_DIR))),
         environment::config_home().map(|directory| directory.join(CONTAINERS_FILE)),
         environment::docker_config(),
     ];
@@ -59,6 +59,17 @@ pub(crate) fn keychain(options: &CredentialOptions) -> anyhow::Result<Keychain> 
 
 /// Where containers' tools keep credentials, below the user's directories.
 const CONTAINERS_FILE: &str = "containers/auth.json";
+
+/// Where `podman login` and its kin write: below the directory of the user's session, or, where there is none, as in
+/// services and cron jobs, in a place by the user's number.
+///
+/// Source: containers/image `pkg/docker/config/config.go`; containers-auth.json(5) has only the first.
+fn session_file(session: Option<PathBuf>) -> PathBuf {
+    match session {
+        Some(directory) => directory.join(CONTAINERS_FILE),
+        None => format!("/run/containers/{}/auth.json", rustix::process::getuid()).into(),
+    }
+}
 
 fn with_named_file(keychain: Keychain, by: &str, file: &Path) -> Result<Keychain, Usage> {
     let text = fs_err::read(file).map_err(|error| Usage(format!("{by}: {error}")))?;
