@@ -36,6 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use onlay_push::TagsInFlight;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use arguments::Onlay;
 use shutdown::Signals;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
     if let Some(code) = onlay_sandbox::supervise_if_asked() {
         return code;
     }
+    // No other process of the same user, a RUN's command least of all, is to look into one that holds credentials. Where
+    // that is refused, it is no worse than before.
+    _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let arguments = Onlay::parse();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
