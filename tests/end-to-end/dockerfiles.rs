@@ -60,7 +60,7 @@ fn dockerfiles_with_run_lines_give_the_same_when_executed() {
     };
     let cases: Vec<String> = recorded().into_keys().filter(runs).collect();
     assert!(cases.len() >= 20, "{cases:?}");
-    for rung in ["namespaces", "chroot"] {
+    for rung in ["namespaces", "chroot", "ptrace"] {
         let comparison = Command::new(format!("{REPOSITORY}/scripts/compare-with-docker"))
             .args(["--recorded", &format!("--run={rung}")])
             .args(&cases)

@@ -9,7 +9,7 @@ use onlay_testkit::{FileKind, Platform, RootFs, TestBase, flatten_layout};
 
 use crate::onlay::{Home, Run};
 
-const RUNGS: [&str; 2] = ["namespaces", "chroot"];
+const RUNGS: [&str; 3] = ["namespaces", "chroot", "ptrace"];
 
 /// A base with a static busybox that really runs, and a place for root filesystems.
 struct Case {
@@ -78,8 +78,9 @@ fn all_rungs_leave_the_same_files() {
         "RUN rm -r /deep/er && mv /computed /deep/ && sed -i s/2/3/ /deep/computed && touch /empty",
         "RUN ln /etc/passwd /etc/passwd.linked; rm /etc/group; mkdir /etc/group; chmod 1777 /deep",
     ];
-    let [namespaces, chroot] = RUNGS.map(|rung| case.files(rung, &lines));
+    let [namespaces, chroot, ptrace] = RUNGS.map(|rung| case.files(rung, &lines));
     assert!(namespaces == chroot);
+    assert!(namespaces == ptrace);
     let file = |name: &str| &namespaces.files[name];
     let new = file("new");
     assert_eq!((new.mode, new.uid, new.gid), (0o4755, 7, 8));
@@ -287,8 +288,10 @@ fn an_interrupted_build_takes_its_command_along() {
     for (rung, signal) in [
         ("namespaces", "INT"),
         ("chroot", "TERM"),
+        ("ptrace", "INT"),
         ("namespaces", "KILL"),
         ("chroot", "KILL"),
+        ("ptrace", "KILL"),
     ] {
         let mut command = case
             .home
@@ -385,7 +388,7 @@ fn what_the_machine_or_the_user_does_not_allow() {
         run.stderr
     );
 
-    // Somebody who may do nothing.
+    // Somebody who may do nothing special.
     let open = |path: &str| {
         Command::new("chmod")
             .args(["-R", "a+rwX"])
@@ -394,13 +397,20 @@ fn what_the_machine_or_the_user_does_not_allow() {
             .unwrap()
     };
     assert!(open("").success());
-    let mut command = case.home.command(&case.arguments("auto", &[line]));
-    let run = Run::of(command.uid(1000).gid(1000).output().unwrap());
-    assert_eq!(run.code, Some(1));
+    let as_user = |rung: &str| {
+        let mut command = case.home.command(&case.arguments(rung, &[line]));
+        Run::of(command.uid(1000).gid(1000).output().unwrap())
+    };
+    let run = as_user("auto").success();
     for words in [
+        "sandbox: ptrace (",
         "namespaces: unshare: Operation not permitted",
         "chroot: chroot: Operation not permitted",
     ] {
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
+    let run = as_user("chroot");
+    assert_eq!(run.code, Some(1));
+    let words = "this machine allows no sandbox: chroot: chroot: Operation not permitted";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
 }

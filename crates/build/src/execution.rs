@@ -10,7 +10,7 @@ use std::time::Duration;
 use onlay_base::BaseFiles;
 use onlay_context::DirectoryContext;
 use onlay_layer::{Content, LayerOptions, Tree, read_listing};
-use onlay_sandbox::{Command, Root, RootError, Sandbox, SandboxError, Status, Stop, UserError};
+use onlay_sandbox::{Command, Root, RootError, Rung, Sandbox, SandboxError, Status, Stop, UserError};
 use tempfile::TempDir;
 
 use crate::commit::{MadeLayer, base_files};
@@ -56,7 +56,7 @@ pub(crate) struct Execution {
 }
 
 impl Execution {
-    fn new(inputs: &Inputs, options: &BuildOptions) -> Result<Self, ExecutionError> {
+    fn new(inputs: &Inputs, options: &BuildOptions, rung: Rung) -> Result<Self, ExecutionError> {
         let room = |source| ExecutionError::Room { source };
         let place = options.temporary_directory.as_deref();
         let place = place.ok_or_else(|| {
@@ -72,7 +72,7 @@ impl Execution {
         let files = DirectoryContext::open(&root).map_err(|error| room(io::Error::other(error)))?;
         Ok(Self {
             number: inputs.add_directory(Arc::new(files)),
-            root: Root::new(root),
+            root: Root::new(root, rung),
             _directory: directory,
         })
     }
@@ -169,7 +169,7 @@ impl StageBuild<'_> {
     ) -> Result<Executed, ExecutionError> {
         let execution = match self.execution.take() {
             Some(execution) => execution,
-            None => Execution::new(&self.inputs, self.options)?,
+            None => Execution::new(&self.inputs, self.options, sandbox.rung())?,
         };
         let tree = self.files.tree.clone();
         let inputs = self.inputs.clone();
@@ -197,7 +197,9 @@ impl StageBuild<'_> {
                     line: line.to_vec(),
                 });
             });
-            let status = sandbox.run(&execution.root, &command, &stopped, &mut |text| lines.add(text))?;
+            let status = sandbox.run(&mut execution.root, &command, &stopped, &mut |text| {
+                lines.add(text)
+            })?;
             lines.finish();
             if stopped.is_stopped() {
                 let source = io::ErrorKind::Interrupted.into();
@@ -228,7 +230,7 @@ impl StageBuild<'_> {
         let root = match &self.execution {
             Some(execution) => &execution.root,
             None => {
-                scratch = Root::new(std::path::PathBuf::new());
+                scratch = Root::new(std::path::PathBuf::new(), Rung::Namespaces);
                 &scratch
             }
         };

@@ -56,6 +56,8 @@ pub(crate) enum RunChoice {
     Namespaces,
     /// Executed in a chroot, which needs root
     Chroot,
+    /// Executed with system calls caught, which needs nothing
+    Ptrace,
     /// RUN is an error
     Never,
 }

@@ -171,6 +171,7 @@ impl Request {
                 RunChoice::Interpret => RunMode::Interpret,
                 RunChoice::Namespaces => RunMode::Execute(Rung::Namespaces),
                 RunChoice::Chroot => RunMode::Execute(Rung::Chroot),
+                RunChoice::Ptrace => RunMode::Execute(Rung::Ptrace),
                 RunChoice::Never => RunMode::Never,
             },
             compression: match self.image.compression {

@@ -10,13 +10,17 @@
 //!
 //! # What a command can reach
 //!
-//! | | namespaces | chroot |
-//! | --- | --- | --- |
-//! | files | the root directory, as its whole file system (`pivot_root`) | the root directory (`chroot`, without `CAP_SYS_CHROOT`) |
-//! | processes | its own (a PID namespace) | sees no other for want of `/proc`; may signal those of its user |
-//! | capabilities | those of Docker's default | the same but `CAP_SYS_CHROOT` |
-//! | network | the machine's, or none | the machine's |
-//! | descriptors, environment, standard input | none, the image's, empty | the same |
+//! | | namespaces | chroot | ptrace |
+//! | --- | --- | --- | --- |
+//! | files | the root directory, as its whole file system (`pivot_root`) | the root directory (`chroot`, without `CAP_SYS_CHROOT`) | those of the root directory that are opened for it; Landlock refuses others if a call slips by |
+//! | processes | its own (a PID namespace) | sees no other for want of `/proc`; signals those of its user without Landlock 6 | its own below `/proc`; signals stay inside by Landlock 6, or are checked |
+//! | capabilities | those of Docker's default | the same but `CAP_SYS_CHROOT` | none, and plays those of Docker's default |
+//! | network | the machine's, or none | the machine's | the machine's, or no sockets but local ones |
+//! | descriptors, environment, standard input | none, the image's, empty | the same | the same |
+//!
+//! On the third rung a call that a thread makes itself, `execve`, `connect` and `bind` to a socket among files, passes twice:
+//! between the two another thread of the same process could change the path in its memory. Landlock stops what would be
+//! executed or opened then; a socket of the machine's that everybody may connect to is not stopped.
 //!
 //! When a command has ended, whatever it left running is killed; the same happens when the building process ends,
 //! however it does.
@@ -29,6 +33,7 @@ mod command;
 mod error;
 mod ladder;
 mod order;
+mod records;
 mod root;
 mod run;
 mod rung;

@@ -21,6 +21,8 @@ pub(crate) enum Order {
         command: Command,
         /// Files that are shown in place of the image's, by their path there.
         files: Vec<(String, PathBuf)>,
+        /// Where it is recorded what the files are that onlay can only own itself; written anew at the end.
+        records: PathBuf,
     },
 }
 

@@ -1,5 +1,6 @@
 //! A directory that holds a tree.
 
+mod owners;
 mod scan;
 mod stamp;
 mod writer;
@@ -11,17 +12,22 @@ use std::path::{Path, PathBuf};
 
 use onlay_layer::{ChangeError, Content, ContentSource, EditError, ImagePath, PathError, Tree, changes};
 
+use crate::Rung;
 use crate::below::open_root;
+use crate::records::Records;
+use owners::Owners;
 use scan::Scan;
 use stamp::Stamp;
 use writer::{Writer, split};
 
 /// A private directory that holds the files of a tree, as a command finds them.
 ///
-/// Owners, modes and devices are real, so only root can keep one. Time has whole seconds, as in layers.
+/// Owners, modes and devices are on disk where the [`Rung`] needs them there, which only root can do; they are recorded
+/// otherwise. Time has whole seconds, as in layers.
 #[derive(Debug)]
 pub struct Root {
     directory: PathBuf,
+    owners: Owners,
     tree: Tree,
     stamps: BTreeMap<ImagePath, Stamp>,
 }
@@ -30,10 +36,15 @@ pub struct Root {
 const NOT_THE_IMAGES: [&[u8]; 3] = [b"dev", b"proc", b"sys"];
 
 impl Root {
-    /// Starts with an empty directory, which must exist.
-    pub fn new(directory: PathBuf) -> Self {
+    /// Starts with an empty directory, which must exist. The rung says how owners are kept: commands are run on that one.
+    pub fn new(directory: PathBuf, rung: Rung) -> Self {
         Self {
             directory,
+            owners: if rung.owns_files() {
+                Owners::OnDisk
+            } else {
+                Owners::Recorded(Records::default())
+            },
             tree: Tree::scratch(),
             stamps: BTreeMap::new(),
         }
@@ -65,9 +76,9 @@ impl Root {
         if !changes.is_empty() || self.stamps.is_empty() {
             let root =
                 open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
-            Writer::new(root.as_fd(), contents, build_time)
+            Writer::new(root.as_fd(), contents, &mut self.owners, build_time)
                 .write(&changes)
-                .map_err(|(path, source)| self.failed(&path, source))?;
+                .map_err(|(path, source)| failed(&self.directory, &path, source))?;
             self.stamps = self.scan()?.stamps;
         }
         self.tree = tree.clone();
@@ -91,7 +102,8 @@ impl Root {
         }
         let root = open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
         for path in &further {
-            split(root.as_fd(), path).map_err(|source| self.failed(path, source))?;
+            split(root.as_fd(), &mut self.owners, path)
+                .map_err(|source| failed(&self.directory, path, source))?;
         }
         self.stamps = self.scan()?.stamps;
         Ok(())
@@ -115,7 +127,8 @@ impl Root {
     pub fn changed(&mut self, content: &dyn Fn(&ImagePath, u64) -> Content) -> Result<Tree, RootError> {
         let scan = self.scan()?;
         let after = scan.compare(&self.tree, &self.stamps, content)?;
-        self.stamps = scan.stamps;
+        let stamps = scan.stamps;
+        self.stamps = stamps;
         Ok(after)
     }
 
@@ -125,17 +138,36 @@ impl Root {
         self.tree = tree;
     }
 
-    fn scan(&self) -> Result<Scan, RootError> {
+    /// What is recorded of its files.
+    pub(crate) fn records(&self) -> Records {
+        match &self.owners {
+            Owners::OnDisk => Records::default(),
+            Owners::Recorded(records) => records.clone(),
+        }
+    }
+
+    /// Says what is recorded of its files after a command.
+    pub(crate) fn set_records(&mut self, after: Records) {
+        if let Owners::Recorded(records) = &mut self.owners {
+            *records = after;
+        }
+    }
+
+    fn scan(&self) -> Result<Scan<'_>, RootError> {
         let root = open_root(&self.directory).map_err(|source| self.failed(&ImagePath::root(), source))?;
-        Scan::of(root).map_err(|(path, source)| self.failed(&path, source))
+        Scan::of(root, &self.owners).map_err(|(path, source)| self.failed(&path, source))
     }
 
     fn failed(&self, path: &ImagePath, source: io::Error) -> RootError {
-        RootError::File {
-            path: path.to_string(),
-            directory: self.directory.clone(),
-            source,
-        }
+        failed(&self.directory, path, source)
+    }
+}
+
+fn failed(directory: &Path, path: &ImagePath, source: io::Error) -> RootError {
+    RootError::File {
+        path: path.to_string(),
+        directory: directory.to_owned(),
+        source,
     }
 }
 

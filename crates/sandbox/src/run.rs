@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::order::{Order, Report, receive, send};
+use crate::records::Records;
 use crate::stubs::Stubs;
 use crate::supervisor::NAME;
 use crate::{Command, Root, Sandbox, SandboxError, Status};
@@ -66,7 +67,7 @@ impl Sandbox {
     /// The command could not be started. That it failed is a [`Status`].
     pub fn run(
         &self,
-        root: &Root,
+        root: &mut Root,
         command: &Command,
         stop: &Stop,
         output: &mut dyn FnMut(&[u8]),
@@ -95,18 +96,32 @@ impl Sandbox {
             ("etc/hosts".to_owned(), file("hosts", HOSTS.as_bytes())?),
             ("etc/resolv.conf".to_owned(), file("resolv.conf", &resolv_conf)?),
         ];
-        let mut stubs = Stubs::make(root.directory(), self.rung, &files, aside.path())
+        let mut records = root.records().clone();
+        let mut stubs = Stubs::make(root.directory(), self.rung, &files, aside.path(), &mut records)
             .map_err(setup("making the places for mounts"))?;
+        let recorded = aside.path().join("records");
+        write_records(&recorded, &records).map_err(setup("writing what is recorded of files"))?;
         let order = Order::Run {
             rung: self.rung,
             root: root.directory().to_owned(),
             command: command.clone(),
             files,
+            records: recorded.clone(),
         };
         let report = ask(&order, stop, output);
         stubs.remove().map_err(setup("removing the places for mounts"))?;
+        let records = read_records(&recorded).map_err(setup("reading what is recorded of files"))?;
+        root.set_records(records);
         status(report?, command)
     }
+}
+
+fn write_records(path: &Path, records: &Records) -> io::Result<()> {
+    fs_err::write(path, records.to_bytes()?)
+}
+
+fn read_records(path: &Path) -> io::Result<Records> {
+    Ok(Records::from_bytes(&fs_err::read(path)?)?)
 }
 
 fn status(report: Report, command: &Command) -> Result<Status, SandboxError> {

@@ -11,17 +11,25 @@ pub enum Rung {
     Namespaces,
     /// `chroot` into a private directory: for root where namespaces are forbidden.
     Chroot,
+    /// System calls are caught and carried out in a private directory, owners are recorded: for everybody.
+    Ptrace,
 }
 
 impl Rung {
+    /// Whether the files of a root directory have their owners on disk; they are recorded otherwise.
+    pub fn owns_files(self) -> bool {
+        self != Self::Ptrace
+    }
+
     /// All of them, the best first.
-    pub const ALL: [Self; 2] = [Self::Namespaces, Self::Chroot];
+    pub const ALL: [Self; 3] = [Self::Namespaces, Self::Chroot, Self::Ptrace];
 
     /// As it is written: `namespaces`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
             Self::Chroot => "chroot",
+            Self::Ptrace => "ptrace",
         }
     }
 }

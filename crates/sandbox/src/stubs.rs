@@ -13,6 +13,7 @@ use rustix::fs::{
 
 use crate::Rung;
 use crate::below::{open_directory, open_root};
+use crate::records::{Record, Records};
 
 /// What was made, last first.
 pub(crate) struct Stubs {
@@ -54,13 +55,14 @@ impl Stubs {
         rung: Rung,
         files: &[(String, PathBuf)],
         aside: &Path,
+        records: &mut Records,
     ) -> io::Result<Self> {
         let mut stubs = Self {
             root: open_root(root)?,
             made: Vec::new(),
             times: Vec::new(),
         };
-        let made = stubs.make_all(rung, files, aside);
+        let made = stubs.make_all(rung, files, aside, records);
         if made.is_err() {
             // The first error is the one to tell.
             _ = stubs.remove();
@@ -68,17 +70,23 @@ impl Stubs {
         made.map(|()| stubs)
     }
 
-    fn make_all(&mut self, rung: Rung, files: &[(String, PathBuf)], aside: &Path) -> io::Result<()> {
+    fn make_all(
+        &mut self,
+        rung: Rung,
+        files: &[(String, PathBuf)],
+        aside: &Path,
+        records: &mut Records,
+    ) -> io::Result<()> {
         for name in ["dev", "proc", "sys", "etc"] {
             self.directory(name)?;
         }
         match rung {
             Rung::Namespaces => files.iter().try_for_each(|(path, _)| self.empty_file(path)),
-            Rung::Chroot => {
+            Rung::Chroot | Rung::Ptrace => {
                 for (number, (path, source)) in files.iter().enumerate() {
                     self.replace(path, source, &aside.join(number.to_string()))?;
                 }
-                self.devices()
+                self.devices((rung == Rung::Ptrace).then_some(records))
             }
         }
     }
@@ -142,20 +150,31 @@ impl Stubs {
         io::copy(&mut from, &mut std::fs::File::from(file)).map(drop)
     }
 
-    fn devices(&mut self) -> io::Result<()> {
+    /// The devices, or files of which it is recorded that they are devices.
+    fn devices(&mut self, mut records: Option<&mut Records>) -> io::Result<()> {
         let parent = self.parent(&dev("null")?)?;
         for (name, major, minor) in DEVICES {
             let mode = Mode::from_raw_mode(0o666);
+            let device = makedev(major, minor);
+            let kind = if records.is_some() {
+                FileType::RegularFile
+            } else {
+                FileType::CharacterDevice
+            };
             match mknodat(
                 &parent,
                 name,
-                FileType::CharacterDevice,
+                kind,
                 mode,
-                makedev(major, minor),
+                if records.is_some() { 0 } else { device },
             ) {
                 Ok(()) => {
                     chmodat(&parent, name, mode, AtFlags::empty())?;
                     self.made.push(Made::File(dev(name)?));
+                    if let Some(records) = &mut records {
+                        let stat = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                        records.set(&stat, Record::device(device));
+                    }
                 }
                 Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),

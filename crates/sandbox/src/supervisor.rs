@@ -5,6 +5,7 @@ mod child;
 mod chroot;
 mod mounts;
 mod namespaces;
+mod ptrace;
 mod walls;
 mod watch;
 
@@ -93,11 +94,13 @@ fn carry_out(order: &Order, socket: &UnixStream) -> Result<Report, Refused> {
     match order {
         Order::Probe(Rung::Namespaces) => namespaces::probe(socket),
         Order::Probe(Rung::Chroot) => chroot::probe(socket),
+        Order::Probe(Rung::Ptrace) => ptrace::probe(socket),
         Order::Run {
             rung: Rung::Namespaces,
             root,
             command,
             files,
+            ..
         } => namespaces::run(root, command, files, socket),
         Order::Run {
             rung: Rung::Chroot,
@@ -105,6 +108,13 @@ fn carry_out(order: &Order, socket: &UnixStream) -> Result<Report, Refused> {
             command,
             ..
         } => chroot::run(root, command, socket),
+        Order::Run {
+            rung: Rung::Ptrace,
+            root,
+            command,
+            records,
+            ..
+        } => ptrace::run(root, command, records, socket),
     }
 }
 

@@ -3,42 +3,42 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use onlay_layer::{Content, Edit, ImagePath, Lookup, Metadata, ModificationTime, Node, NodeKind, Tree};
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Stat, fgetxattr, major, minor, openat, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, major, minor, openat, readlinkat, statat};
 
+use super::owners::Owners;
 use super::stamp::Stamp;
 use super::{NOT_THE_IMAGES, RootError};
 use crate::below::open_directory;
 
 /// Everything in a root directory that may be in a layer.
-pub(super) struct Scan {
+pub(super) struct Scan<'a> {
     root: OwnedFd,
+    owners: &'a Owners,
     files: BTreeMap<ImagePath, Stat>,
     pub(super) stamps: BTreeMap<ImagePath, Stamp>,
 }
 
 /// The one extended attribute that layers keep (dockerfile.md 0, finding 17).
-const CAPABILITIES: &str = "security.capability";
+pub(super) const CAPABILITIES: &str = "security.capability";
 
 const READ_DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-const READ_FILE: OFlags = OFlags::RDONLY
+pub(super) const READ_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
-impl Scan {
+impl<'a> Scan<'a> {
     /// Walks a root directory, with one descriptor however deep it is: nothing moves meanwhile.
-    pub(super) fn of(root: OwnedFd) -> Result<Self, (ImagePath, io::Error)> {
+    pub(super) fn of(root: OwnedFd, owners: &'a Owners) -> Result<Self, (ImagePath, io::Error)> {
         let mut files = BTreeMap::new();
         let fault = |path: &ImagePath| {
             let path = path.clone();
@@ -50,7 +50,7 @@ impl Scan {
             .map_err(fault(&top))?;
         let mut path = top.clone();
         let mut levels = vec![
-            list(&current, &path, &mut files)
+            list(&current, &path, owners, &mut files)
                 .map_err(fault(&path))?
                 .into_iter(),
         ];
@@ -74,7 +74,7 @@ impl Scan {
                     .join(name)
                     .map_err(|error| (path.clone(), io::Error::other(error)))?;
                 levels.push(
-                    list(&current, &path, &mut files)
+                    list(&current, &path, owners, &mut files)
                         .map_err(fault(&path))?
                         .into_iter(),
                 );
@@ -86,7 +86,12 @@ impl Scan {
             .iter()
             .map(|(path, stat)| (path.clone(), Stamp::of(stat)))
             .collect();
-        Ok(Self { root, files, stamps })
+        Ok(Self {
+            root,
+            owners,
+            files,
+            stamps,
+        })
     }
 
     /// The tree with all that differs from it.
@@ -201,7 +206,7 @@ impl Scan {
                 let size = u64::try_from(stat.st_size).unwrap_or_default();
                 let (parent, name) = self.place(path)?;
                 let metadata = Metadata {
-                    xattrs: capabilities(parent.as_fd(), name)?,
+                    xattrs: self.owners.capabilities(parent.as_fd(), name)?,
                     ..metadata
                 };
                 return Ok(Some(Node::file(metadata, mtime, content(path, size))));
@@ -319,20 +324,6 @@ impl<'a> Moved<'a> {
     }
 }
 
-/// The capabilities of a regular file, as an extended attribute.
-pub(super) fn capabilities(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let file = openat(parent, name, READ_FILE, Mode::empty())?;
-    let mut value = vec![0; 256];
-    match fgetxattr(&file, CAPABILITIES, &mut value) {
-        Ok(size) => {
-            value.truncate(size);
-            Ok(vec![(CAPABILITIES.to_owned(), value)])
-        }
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// A time that onlay made up is the same one on disk.
 fn is_same_time(there: ModificationTime, found: ModificationTime) -> bool {
     there == ModificationTime::Build || there == found
@@ -342,6 +333,7 @@ fn is_same_time(there: ModificationTime, found: ModificationTime) -> bool {
 fn list(
     directory: &OwnedFd,
     path: &ImagePath,
+    owners: &Owners,
     files: &mut BTreeMap<ImagePath, Stat>,
 ) -> io::Result<Vec<Vec<u8>>> {
     let mut directories = Vec::new();
@@ -351,7 +343,7 @@ fn list(
         if name == b"." || name == b".." {
             continue;
         }
-        let stat = statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = owners.show(statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?);
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         if is_directory && !(path.is_root() && NOT_THE_IMAGES.contains(&name)) {
             directories.push(name.to_vec());

@@ -9,6 +9,9 @@ pub(super) struct Stamp {
     changed: (i64, u64),
     size: i64,
     mode: u32,
+    /// User, group and device: where they are recorded, they change without the inode.
+    owner: (u32, u32),
+    number: u64,
     links: u64,
 }
 
@@ -22,6 +25,8 @@ impl Stamp {
             changed: (stat.st_ctime, stat.st_ctime_nsec),
             size: if is_directory { 0 } else { stat.st_size },
             mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
+            number: stat.st_rdev,
             links: if is_directory { 1 } else { stat.st_nlink },
         }
     }

@@ -5,12 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use onlay_layer::{Change, ChangeKind, Content, ContentSource, ImagePath, Metadata, ModificationTime};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat,
-    utimensat,
+    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, futimens, linkat, makedev, mkdirat, openat,
+    statat, symlinkat, unlinkat, utimensat,
 };
 
-use super::scan::capabilities;
+use super::owners::Owners;
 use crate::below::open_directory;
 
 /// Which path failed, and how.
@@ -20,16 +19,23 @@ pub(super) type Fault = (ImagePath, io::Error);
 pub(super) struct Writer<'a> {
     root: BorrowedFd<'a>,
     contents: &'a mut dyn ContentSource,
+    owners: &'a mut Owners,
     build_time: i64,
     /// The directory that was written to last, since the next change is mostly there, too.
     parent: Option<(ImagePath, OwnedFd)>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>, contents: &'a mut dyn ContentSource, build_time: i64) -> Self {
+    pub(super) fn new(
+        root: BorrowedFd<'a>,
+        contents: &'a mut dyn ContentSource,
+        owners: &'a mut Owners,
+        build_time: i64,
+    ) -> Self {
         Self {
             root,
             contents,
+            owners,
             build_time,
             parent: None,
         }
@@ -69,7 +75,8 @@ impl<'a> Writer<'a> {
             ChangeKind::HardLink(target) => self.second_name(parent, &name, change, target),
             ChangeKind::Symlink(target) => {
                 symlinkat(target.as_slice(), parent, &*name)?;
-                self.set_owner_and_time(parent, &name, change)
+                self.owners.set_link(parent, &name, &change.metadata)?;
+                self.set_time(parent, &name, change)
             }
             ChangeKind::Fifo => self.special(parent, &name, change, FileType::Fifo, 0),
             ChangeKind::CharacterDevice { major, minor } => self.special(
@@ -108,7 +115,7 @@ impl<'a> Writer<'a> {
             mkdirat(parent, name, Mode::RWXU)?;
         }
         let directory = openat(parent, name, READ_DIRECTORY, Mode::empty())?;
-        set_metadata(&directory, &change.metadata)
+        self.owners.set(&directory, &change.metadata)
     }
 
     fn file(
@@ -122,7 +129,7 @@ impl<'a> Writer<'a> {
         let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?;
         let mut file = std::fs::File::from(file);
         self.copy(content, &mut file)?;
-        set_metadata(&file, &change.metadata)?;
+        self.owners.set(&file, &change.metadata)?;
         Ok(futimens(&file, &self.times(change.mtime))?)
     }
 
@@ -151,7 +158,7 @@ impl<'a> Writer<'a> {
             return Ok(linkat(directory, existing, parent, name, AtFlags::empty())?);
         }
         let file = duplicate(directory.as_fd(), existing, parent, name)?;
-        set_metadata(&file, &change.metadata)?;
+        self.owners.set(&file, &change.metadata)?;
         Ok(futimens(&file, &self.times(change.mtime))?)
     }
 
@@ -163,23 +170,12 @@ impl<'a> Writer<'a> {
         kind: FileType,
         device: u64,
     ) -> io::Result<()> {
-        mknodat(
-            parent,
-            name,
-            kind,
-            Mode::from_raw_mode(change.metadata.mode),
-            device,
-        )?;
-        self.set_owner_and_time(parent, name, change)?;
-        // The umask had its say when it was made.
-        let mode = Mode::from_raw_mode(change.metadata.mode);
-        Ok(rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?)
+        self.owners
+            .make_special(parent, name, &change.metadata, kind, device)?;
+        self.set_time(parent, name, change)
     }
 
-    fn set_owner_and_time(&self, parent: BorrowedFd<'_>, name: &[u8], change: &Change) -> io::Result<()> {
-        let Metadata { uid, gid, .. } = change.metadata;
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    fn set_time(&self, parent: BorrowedFd<'_>, name: &[u8], change: &Change) -> io::Result<()> {
         let times = self.times(change.mtime);
         Ok(utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
@@ -232,7 +228,7 @@ fn duplicate(
 }
 
 /// Gives a name of a file a file of its own, the same in all else.
-pub(super) fn split(root: BorrowedFd<'_>, path: &ImagePath) -> io::Result<()> {
+pub(super) fn split(root: BorrowedFd<'_>, owners: &mut Owners, path: &ImagePath) -> io::Result<()> {
     const TEMPORARY: &[u8] = b".onlay-split";
     let (Some(directory), Some(name)) = (path.parent(), path.name()) else {
         return Ok(());
@@ -243,14 +239,14 @@ pub(super) fn split(root: BorrowedFd<'_>, path: &ImagePath) -> io::Result<()> {
         return Ok(());
     }
     let before = rustix::fs::fstat(directory)?;
-    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = owners.show(statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?);
     remove(directory, TEMPORARY)?;
     let file = duplicate(directory, name, directory, TEMPORARY)?;
     let metadata = Metadata {
-        xattrs: capabilities(directory, name)?,
+        xattrs: owners.capabilities(directory, name)?,
         ..Metadata::owned(stat.st_mode, stat.st_uid, stat.st_gid)
     };
-    set_metadata(&file, &metadata)?;
+    owners.set(&file, &metadata)?;
     futimens(&file, &times_of(&stat))?;
     rustix::fs::renameat(directory, TEMPORARY, directory, name)?;
     Ok(futimens(directory, &times_of(&before))?)
@@ -265,21 +261,6 @@ fn times_of(stat: &Stat) -> Timestamps {
         last_access: time(stat.st_atime, stat.st_atime_nsec),
         last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     }
-}
-
-/// Owner first: that takes set-id bits and capabilities away.
-fn set_metadata(file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
-    let file = file.as_fd();
-    fchown(
-        file,
-        Some(Uid::from_raw(metadata.uid)),
-        Some(Gid::from_raw(metadata.gid)),
-    )?;
-    fchmod(file, Mode::from_raw_mode(metadata.mode))?;
-    for (name, value) in &metadata.xattrs {
-        fsetxattr(file, name.as_str(), value, XattrFlags::empty())?;
-    }
-    Ok(())
 }
 
 /// Removes whatever has a name, with all below it; nothing may be there.

@@ -37,7 +37,7 @@ pub(crate) fn spawn(
 }
 
 /// Becomes the command; comes back only where that fails, with the reason.
-fn become_command(command: &Command, walls: Walls) -> Result<Errno, Refused> {
+pub(crate) fn become_command(command: &Command, walls: Walls) -> Result<Errno, Refused> {
     reset_signals()?;
     make_directories(&command.working_directory).map_err(refused("making the working directory"))?;
     walls::limit_capabilities(walls)?;

@@ -13,10 +13,12 @@ pub(crate) enum Walls {
     Namespaces,
     /// No `chroot` of its own, and no signal to others.
     Chroot,
+    /// A filter, which is in place already.
+    Ptrace,
 }
 
 /// What Docker gives to containers, and BuildKit to RUN lines (dockerfile.md 1.10: `a80425fb`).
-const DOCKERS: CapabilitySet = CapabilitySet::CHOWN
+pub(crate) const DOCKERS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
@@ -36,6 +38,8 @@ pub(crate) fn limit_capabilities(walls: Walls) -> Result<(), Refused> {
     let kept = match walls {
         Walls::Namespaces => DOCKERS,
         Walls::Chroot => DOCKERS.difference(CapabilitySet::SYS_CHROOT),
+        // It has none.
+        Walls::Ptrace => return Ok(()),
     };
     // The kernel has fewer than there are bits, and says so.
     for capability in CapabilitySet::all().difference(kept).iter() {
@@ -53,7 +57,7 @@ pub(crate) fn limit_capabilities(walls: Walls) -> Result<(), Refused> {
 /// where the caller may not administer the system: set-id programs gain nothing then. Where the kernel has none, a
 /// command of root's can signal what else runs as root in the same container.
 pub(crate) fn raise(walls: Walls) -> Result<(), Refused> {
-    if walls == Walls::Namespaces {
+    if walls != Walls::Chroot {
         return Ok(());
     }
     let ruleset = Ruleset::default()

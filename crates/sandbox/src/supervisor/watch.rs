@@ -29,32 +29,58 @@ pub(crate) fn start(work: impl FnOnce() -> i32) -> Result<Pid, Refused> {
 
 /// Waits for a child and reaps whatever else ends. When the building process ends the socket, the child is killed.
 pub(crate) fn wait(child: Pid, socket: &UnixStream) -> Result<Report, Refused> {
+    wait_with(child, socket, None)
+}
+
+/// The same; calls `serve` whenever there is something to be read from `source`.
+pub(crate) fn wait_serving(
+    child: Pid,
+    socket: &UnixStream,
+    source: &OwnedFd,
+    serve: &mut dyn FnMut(),
+) -> Result<Report, Refused> {
+    wait_with(child, socket, Some((source, serve)))
+}
+
+fn wait_with(
+    child: Pid,
+    socket: &UnixStream,
+    mut served: Option<(&OwnedFd, &mut dyn FnMut())>,
+) -> Result<Report, Refused> {
     let ended = Ended::new()?;
     let mut is_hung_up = false;
     loop {
         if let Some(report) = reap(child)? {
             return Ok(report);
         }
+        let also = served
+            .as_ref()
+            .map_or(ended.0.as_fd(), |(source, _)| source.as_fd());
         let mut sources = [
             PollFd::new(ended.0.as_fd(), PollFlags::POLLIN),
+            PollFd::new(also, PollFlags::POLLIN),
             PollFd::new(socket.as_fd(), PollFlags::empty()),
         ];
         // Whoever has hung up stays so.
-        let count = if is_hung_up { 1 } else { 2 };
+        let count = if is_hung_up { 2 } else { 3 };
         match poll(&mut sources[..count], PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(refused("poll")(errno)),
         }
-        let hangs_up = PollFlags::POLLHUP | PollFlags::POLLERR;
-        if !is_hung_up
-            && sources[1]
-                .revents()
-                .is_some_and(|events| events.intersects(hangs_up))
-        {
+        let [has_ended, is_called, hang_up] =
+            sources.map(|source| source.revents().unwrap_or(PollFlags::empty()));
+        if !is_hung_up && hang_up.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
             is_hung_up = true;
             _ = kill(child, Signal::SIGKILL);
         }
-        ended.drain();
+        if let Some((_, serve)) = &mut served
+            && is_called.contains(PollFlags::POLLIN)
+        {
+            serve();
+        }
+        if !has_ended.is_empty() {
+            ended.drain();
+        }
     }
 }
 
@@ -108,17 +134,12 @@ pub(crate) fn kill_descendants() {
 }
 
 /// The processes below one, as `/proc` has them now.
-fn descendants(of: Pid) -> Vec<Pid> {
+pub(crate) fn descendants(of: Pid) -> Vec<Pid> {
     let mut parents = Vec::new();
     let processes = fs_err::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
         let pid: Option<i32> = process.file_name().to_str().and_then(|name| name.parse().ok());
-        let stat = fs_err::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // The name, in parentheses, may have anything in it (proc_pid_stat(5)).
-        let parent: Option<i32> = stat
-            .rsplit_once(") ")
-            .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
-        parents.extend(pid.zip(parent));
+        parents.extend(pid.and_then(|pid| Some((pid, parent_of(pid)?))));
     }
     let mut found: Vec<i32> = vec![of.as_raw()];
     let mut known = 0;
@@ -133,6 +154,15 @@ fn descendants(of: Pid) -> Vec<Pid> {
         );
     }
     found.into_iter().skip(1).map(Pid::from_raw).collect()
+}
+
+/// The parent of a process, if there is such a process.
+pub(crate) fn parent_of(process: i32) -> Option<i32> {
+    let stat = fs_err::read(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may have anything in it (proc_pid_stat(5)).
+    let end = stat.windows(2).rposition(|bytes| bytes == b") ")?;
+    let rest = std::str::from_utf8(&stat[end + 2..]).ok()?;
+    rest.split(' ').nth(1)?.parse().ok()
 }
 
 /// What a child wrote before it ended: a report, if anything went wrong.
