@@ -25,6 +25,7 @@ pub enum Network {
     /// What the machine reaches.
     #[default]
     Host,
-    /// Nothing, but for a loopback of its own.
+    /// Nothing, but for a loopback of its own on [`Rung::Namespaces`](crate::Rung::Namespaces), and sockets among its own
+    /// processes on the others.
     None,
 }

@@ -21,7 +21,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A file of root's with nothing special, whose mode on disk is its mode.
-    fn plain(stat: &Stat) -> Self {
+    pub(crate) fn plain(stat: &Stat) -> Self {
         Self {
             mode: stat.st_mode,
             uid: 0,
@@ -42,6 +42,14 @@ impl Record {
         }
     }
 
+    /// What stands for it on disk. A socket may have got the inode of something that was recorded.
+    fn kind_on_disk(&self) -> FileType {
+        match self.kind() {
+            FileType::CharacterDevice | FileType::BlockDevice => FileType::RegularFile,
+            kind => kind,
+        }
+    }
+
     pub(crate) fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
@@ -57,7 +65,9 @@ impl Records {
     /// What a file is.
     pub(crate) fn of(&self, stat: &Stat) -> Record {
         let recorded = self.0.get(&(stat.st_dev, stat.st_ino));
-        recorded.cloned().unwrap_or_else(|| Record::plain(stat))
+        let of_this =
+            recorded.filter(|record| record.kind_on_disk() == FileType::from_raw_mode(stat.st_mode));
+        of_this.cloned().unwrap_or_else(|| Record::plain(stat))
     }
 
     /// Sets what a file is; `stat` is of the disk.

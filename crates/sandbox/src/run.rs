@@ -96,11 +96,11 @@ impl Sandbox {
             ("etc/hosts".to_owned(), file("hosts", HOSTS.as_bytes())?),
             ("etc/resolv.conf".to_owned(), file("resolv.conf", &resolv_conf)?),
         ];
-        let mut records = root.records().clone();
+        let mut records = root.records();
         let mut stubs = Stubs::make(root.directory(), self.rung, &files, aside.path(), &mut records)
             .map_err(setup("making the places for mounts"))?;
         let recorded = aside.path().join("records");
-        write_records(&recorded, &records).map_err(setup("writing what is recorded of files"))?;
+        write_records(&recorded, stubs.records()).map_err(setup("writing what is recorded of files"))?;
         let order = Order::Run {
             rung: self.rung,
             root: root.directory().to_owned(),

@@ -16,9 +16,11 @@ use crate::below::{open_directory, open_root};
 use crate::records::{Record, Records};
 
 /// What was made, last first.
-pub(crate) struct Stubs {
+pub(crate) struct Stubs<'a> {
     root: OwnedFd,
     made: Vec<Made>,
+    /// What is recorded of the files of the root filesystem.
+    records: &'a mut Records,
     /// Directories that something was made in, with their times before.
     times: Vec<(ImagePath, Timestamps)>,
 }
@@ -48,21 +50,22 @@ pub(crate) const DEVICE_LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-impl Stubs {
+impl<'a> Stubs<'a> {
     /// Makes what a rung needs. `files` are shown in place of the image's; `aside` is a directory on the same file system.
     pub(crate) fn make(
         root: &Path,
         rung: Rung,
         files: &[(String, PathBuf)],
         aside: &Path,
-        records: &mut Records,
+        records: &'a mut Records,
     ) -> io::Result<Self> {
         let mut stubs = Self {
             root: open_root(root)?,
             made: Vec::new(),
+            records,
             times: Vec::new(),
         };
-        let made = stubs.make_all(rung, files, aside, records);
+        let made = stubs.make_all(rung, files, aside);
         if made.is_err() {
             // The first error is the one to tell.
             _ = stubs.remove();
@@ -70,13 +73,12 @@ impl Stubs {
         made.map(|()| stubs)
     }
 
-    fn make_all(
-        &mut self,
-        rung: Rung,
-        files: &[(String, PathBuf)],
-        aside: &Path,
-        records: &mut Records,
-    ) -> io::Result<()> {
+    /// What is recorded of the files of the root filesystem, with these.
+    pub(crate) fn records(&self) -> &Records {
+        self.records
+    }
+
+    fn make_all(&mut self, rung: Rung, files: &[(String, PathBuf)], aside: &Path) -> io::Result<()> {
         for name in ["dev", "proc", "sys", "etc"] {
             self.directory(name)?;
         }
@@ -86,7 +88,7 @@ impl Stubs {
                 for (number, (path, source)) in files.iter().enumerate() {
                     self.replace(path, source, &aside.join(number.to_string()))?;
                 }
-                self.devices((rung == Rung::Ptrace).then_some(records))
+                self.devices(rung)
             }
         }
     }
@@ -101,6 +103,7 @@ impl Stubs {
             Ok(()) => {
                 // The umask is the caller's.
                 chmodat(&parent, name, mode, AtFlags::empty())?;
+                self.record(&parent, name, None)?;
                 self.made.push(Made::Directory(path));
             }
             Err(rustix::io::Errno::EXIST) => {}
@@ -146,35 +149,40 @@ impl Stubs {
         let mode = Mode::from_raw_mode(0o644);
         let file = openat(&parent, name, flags, mode)?;
         fchmod(&file, mode)?;
+        self.record(&parent, name, None)?;
         let mut from = fs_err::File::open(source)?;
         io::copy(&mut from, &mut std::fs::File::from(file)).map(drop)
     }
 
+    /// Says what a new file is: root's, or a device. Another file may have had its inode before.
+    fn record(
+        &mut self,
+        parent: &OwnedFd,
+        name: impl rustix::path::Arg,
+        device: Option<u64>,
+    ) -> io::Result<()> {
+        let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        self.records
+            .set(&stat, device.map_or_else(|| Record::plain(&stat), Record::device));
+        Ok(())
+    }
+
     /// The devices, or files of which it is recorded that they are devices.
-    fn devices(&mut self, mut records: Option<&mut Records>) -> io::Result<()> {
+    fn devices(&mut self, rung: Rung) -> io::Result<()> {
         let parent = self.parent(&dev("null")?)?;
         for (name, major, minor) in DEVICES {
             let mode = Mode::from_raw_mode(0o666);
             let device = makedev(major, minor);
-            let kind = if records.is_some() {
-                FileType::RegularFile
+            let (kind, on_disk, recorded) = if rung.owns_files() {
+                (FileType::CharacterDevice, device, None)
             } else {
-                FileType::CharacterDevice
+                (FileType::RegularFile, 0, Some(device))
             };
-            match mknodat(
-                &parent,
-                name,
-                kind,
-                mode,
-                if records.is_some() { 0 } else { device },
-            ) {
+            match mknodat(&parent, name, kind, mode, on_disk) {
                 Ok(()) => {
                     chmodat(&parent, name, mode, AtFlags::empty())?;
                     self.made.push(Made::File(dev(name)?));
-                    if let Some(records) = &mut records {
-                        let stat = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                        records.set(&stat, Record::device(device));
-                    }
+                    self.record(&parent, name, recorded)?;
                 }
                 Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -182,6 +190,7 @@ impl Stubs {
         }
         for (name, target) in DEVICE_LINKS {
             if symlinkat(target, &parent, name).is_ok() {
+                self.record(&parent, name, None)?;
                 self.made.push(Made::File(dev(name)?));
             }
         }

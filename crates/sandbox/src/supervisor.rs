@@ -3,6 +3,7 @@
 
 mod child;
 mod chroot;
+mod filter;
 mod mounts;
 mod namespaces;
 mod ptrace;

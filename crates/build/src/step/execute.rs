@@ -1,7 +1,7 @@
 use onlay_base::BaseFiles;
 use onlay_dockerfile::{ExpandedRun, Instruction, Located, Network as WantedNetwork, Script, Security};
 use onlay_image::{CommandForm, ImageError};
-use onlay_sandbox::{Command, Network, Root, Rung, SandboxError, Status, User, UserError};
+use onlay_sandbox::{Command, Network, Root, SandboxError, Status, User, UserError};
 use onlay_shell::NotUnderstood;
 
 use super::run::add_layer;
@@ -31,7 +31,7 @@ pub(super) async fn execute(
     let failed = |source: ExecutionError| not_executed(line, &why, source);
     let sandbox = stage.sandbox().await.map_err(failed)?;
     let rung = sandbox.rung();
-    let network = network(line, command.network, rung)?;
+    let network = network(command.network);
     if stage.inputs.tells_sandbox() {
         let description = sandbox.to_string();
         stage.events.send(BuildEvent::Sandbox { description });
@@ -97,15 +97,10 @@ fn refuse(
         .with_hint("choose the platforms with `--platform`; lines that only touch files are interpreted for every platform"))
 }
 
-fn network(line: &Located<Instruction>, wanted: WantedNetwork, rung: Rung) -> Result<Network, StepError> {
-    match (wanted, rung) {
-        (WantedNetwork::Default | WantedNetwork::Host, _) => Ok(Network::Host),
-        (WantedNetwork::None, Rung::Namespaces) => Ok(Network::None),
-        (WantedNetwork::None, rung) => {
-            let message =
-                format!("RUN --network=none needs the sandbox `namespaces`; this machine allows `{rung}`");
-            Err(StepError::at(line, message))
-        }
+fn network(wanted: WantedNetwork) -> Network {
+    match wanted {
+        WantedNetwork::Default | WantedNetwork::Host => Network::Host,
+        WantedNetwork::None => Network::None,
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn become_command(command: &Command, walls: Walls) -> Result<Errno, R
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
-    walls::raise(walls)?;
+    walls::raise(walls, command.network)?;
     nix::unistd::chdir(command.working_directory.as_str())
         .map_err(refused("chdir to the working directory"))?;
     let text = |text: &str| CString::new(text).map_err(|_| refused("reading the command")(Errno::EINVAL));

@@ -17,7 +17,6 @@ mod elf;
 mod errno;
 mod exec;
 mod files;
-mod filter;
 mod ids;
 mod later;
 mod listener;

@@ -4,7 +4,8 @@ use landlock::{Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use nix::errno::Errno;
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-use super::{Refused, errno_of, refused};
+use super::{Refused, errno_of, filter, refused};
+use crate::Network;
 
 /// Which walls stand around a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(crate) fn limit_capabilities(walls: Walls) -> Result<(), Refused> {
 /// Signals beyond the command's own processes need Landlock's sixth version (Linux 6.12), which needs no new privileges
 /// where the caller may not administer the system: set-id programs gain nothing then. Where the kernel has none, a
 /// command of root's can signal what else runs as root in the same container.
-pub(crate) fn raise(walls: Walls) -> Result<(), Refused> {
+pub(crate) fn raise(walls: Walls, network: Network) -> Result<(), Refused> {
     if walls != Walls::Chroot {
         return Ok(());
     }
@@ -68,5 +69,9 @@ pub(crate) fn raise(walls: Walls) -> Result<(), Refused> {
         .no_new_privs(true)
         .restrict_self()
         .map_err(|_| refused("landlock_restrict_self")(Errno::EPERM))?;
+    if network == Network::None {
+        nix::sys::prctl::set_no_new_privs().map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+        filter::install(&mut filter::program(&[filter::NO_NETWORK], filter::LAST_OF_ALL))?;
+    }
     Ok(())
 }

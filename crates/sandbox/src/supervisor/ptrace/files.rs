@@ -7,10 +7,11 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxFlags, fstat, fstatfs, openat, readlinkat, statx,
 };
 
+use super::attach::Again;
 use super::errno::Errno;
 use super::listener::Answer;
 use super::permission::{Made, mode_of_new};
-use super::walk::{Found, Last};
+use super::walk::{Found, Last, host_path};
 use super::{Call, Guard};
 use crate::records::is_harmless;
 
@@ -77,10 +78,10 @@ impl Guard {
 
     /// Opens a file that is there.
     fn open_place(&mut self, call: &Call, how: How, file: OwnedFd) -> Result<Option<OwnedFd>, Errno> {
-        if how.flags.contains(OFlags::PATH) {
-            return Ok(Some(file));
-        }
         let stat = fstat(&file)?;
+        if how.flags.contains(OFlags::PATH) {
+            return self.open_as_place(call, how, &file, &stat);
+        }
         let record = self.records.of(&stat);
         let wanted = wanted(how.flags);
         self.check(call, &stat, wanted)?;
@@ -109,6 +110,33 @@ impl Guard {
             None => {}
         }
         Ok(Some(opened))
+    }
+
+    /// Opens a file that is only to be named by its descriptor. A place itself cannot be put into another process
+    /// (`SECCOMP_IOCTL_NOTIF_ADDFD` takes none), so it is opened for reading, which serves for whatever may follow; a
+    /// link or a socket the process opens itself.
+    fn open_as_place(
+        &mut self,
+        call: &Call,
+        how: How,
+        file: &OwnedFd,
+        stat: &Stat,
+    ) -> Result<Option<OwnedFd>, Errno> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if !matches!(kind, FileType::Symlink | FileType::Socket) {
+            let directory = how.flags & OFlags::DIRECTORY;
+            return reopen(file.as_fd(), OFlags::NONBLOCK | directory, Mode::empty()).map(Some);
+        }
+        if how.flags.contains(OFlags::DIRECTORY) {
+            return Err(Errno::NOTDIR);
+        }
+        let path = [host_path(file.as_fd())?.as_slice(), b"\0"].concat();
+        let argument = if call.number == libc::SYS_open { 0 } else { 1 };
+        let again = Again {
+            texts: vec![(argument, path)],
+            ..Again::default()
+        };
+        self.make_again(call, &again, None).map(|_| None)
     }
 
     /// Remembers who made a new file.

@@ -97,6 +97,7 @@ impl Guard {
             }
             Kind::Descriptor(path) => {
                 let place = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                self.check_known(&place)?;
                 reopen(place.as_fd(), flags, Mode::empty())
             }
             Kind::Link(_) if !follows => Err(Errno::LOOP),
@@ -112,6 +113,18 @@ impl Guard {
                 with_text(&self.replaced(call, &text))
             }
         }
+    }
+
+    /// Fails for what a process cannot have been given. It can have opened a place outside by a race with itself, and
+    /// must not get more of it.
+    fn check_known(&self, place: &OwnedFd) -> Result<(), Errno> {
+        let path = super::walk::host_path(place.as_fd())?;
+        let is_file = path.first() == Some(&b'/');
+        let is_given = [&b"/dev/"[..], b"/proc/", b"/memfd:"]
+            .iter()
+            .any(|given| path.starts_with(given));
+        let is_known = !is_file || is_given || below(&path, &self.path).is_some();
+        if is_known { Ok(()) } else { Err(Errno::ACCESS) }
     }
 
     pub(super) fn process_link(&self, call: &Call, names: &[Vec<u8>]) -> Result<Vec<u8>, Errno> {

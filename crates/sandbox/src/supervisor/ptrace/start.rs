@@ -16,11 +16,12 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::super::child::become_command;
 use super::super::chroot::attempt;
+use super::super::filter;
 use super::super::walls::Walls;
 use super::super::watch::write_report;
 use super::super::{Refused, private_pipe, refused};
 use super::state::try_mark;
-use super::{filter, io_refused, table};
+use super::{io_refused, table};
 use crate::order::Report;
 use crate::{Command, Network};
 
@@ -36,8 +37,8 @@ pub(in super::super) fn probe(socket: &UnixStream) -> Result<Report, Refused> {
         try_mark().map_err(io_refused("prlimit(RLIMIT_RTTIME)"))?;
         nix::sys::ptrace::traceme().map_err(refused("ptrace"))?;
         nix::sys::prctl::set_no_new_privs().map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
-        let mut program = filter::program(&[]);
-        filter::install(&mut program).map(drop)
+        let mut program = filter::program(&[], table::LAST);
+        filter::install_listening(&mut program).map(drop)
     })
 }
 
@@ -134,8 +135,8 @@ fn prepare(root: &Path, programs: &Path, network: Network) -> Result<i32, Refuse
     nix::sys::prctl::set_no_new_privs().map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
     let has_scopes = landlock_version() >= HAS_SCOPES;
     raise_second_wall(&[root, programs])?;
-    let mut program = filter::program(&table::rules(network == Network::Host, has_scopes));
-    filter::install(&mut program)
+    let mut program = filter::program(&table::rules(network == Network::Host, has_scopes), table::LAST);
+    filter::install_listening(&mut program)
 }
 
 /// Which version of Landlock the kernel has; less than one if none (landlock(7)).

@@ -2,36 +2,11 @@
 
 use nix::libc;
 
-/// What is done about a system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    /// The supervisor does it.
-    Serve,
-    /// The supervisor does it where one of the bits of an argument is set, or any of them.
-    ServeIf(Argument, Test),
-    /// It fails with this number.
-    Fail(i32),
-    /// It fails where one of the bits of an argument is set, or any of them.
-    FailIf(Argument, Test, i32),
-}
-
-/// Which argument, from 0.
-pub(super) type Argument = u8;
-
-/// What is asked of the low half of an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Test {
-    /// Any of these bits is set.
-    AnyOf(u32),
-    /// It is this.
-    Is(u32),
-    /// It is none of these two.
-    Neither(u32, u32),
-}
+use super::super::filter::{NO_NETWORK, Rule, Test};
 
 /// The last number that is known. What came later answers `ENOSYS`, as on an older kernel: programs cope with that, and
 /// nothing that names a path slips by.
-pub(super) const LAST: i64 = 462;
+pub(super) const LAST: u32 = 462;
 
 const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -229,8 +204,7 @@ pub(super) fn rules(has_network: bool, has_scopes: bool) -> Vec<(i64, Rule)> {
         add(LOOKS, Rule::Fail(libc::EPERM));
     }
     if !has_network {
-        let local = Test::Neither(libc::AF_UNIX as u32, libc::AF_NETLINK as u32);
-        add(&[libc::SYS_socket], Rule::FailIf(0, local, libc::EAFNOSUPPORT));
+        rules.push(NO_NETWORK);
     }
     rules
 }

@@ -52,12 +52,41 @@ impl Guard {
         } else {
             self.directory(call, at)?
         };
+        if !is_absolute && at != libc::AT_FDCWD && fstat(&*start)?.st_dev != self.top.0 {
+            // None of the image's directories: the kernel must not go on from there by itself.
+            let path = [host_path(start.as_fd())?.as_slice(), b"/", path].concat();
+            let below = below(&path, b"/proc").ok_or(Errno::ACCESS)?;
+            let names = below.split(|&byte| byte == b'/').map(<[u8]>::to_vec);
+            return self.in_proc(call, names, last);
+        }
         if call.state.overrides_files()
             && let Some(found) = Self::find_at_once(&start, path, last)
         {
             return Ok(found);
         }
         self.walk(call, &start, path, last)
+    }
+
+    /// What names below `/proc` lead to.
+    fn in_proc(&self, call: &Call, names: impl Iterator<Item = Vec<u8>>, last: Last) -> Result<Found, Errno> {
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        let mut names = names.filter(|name| !matches!(name.as_slice(), b"" | b"."));
+        while let Some(name) = names.next() {
+            match (name.as_slice(), found.last()) {
+                (b"..", None) => {
+                    let rest: Vec<Vec<u8>> = names.collect();
+                    let path = [b"/", rest.join(&b'/').as_slice()].concat();
+                    return self.walk(call, &call.state.root.clone(), &path, last);
+                }
+                // What is above a link's end is elsewhere.
+                (b"..", Some(above)) if matches!(above.as_slice(), b"cwd" | b"root" | b"exe") => {
+                    return Err(Errno::ACCESS);
+                }
+                (b"..", Some(_)) => drop(found.pop()),
+                _ => found.push(name),
+            }
+        }
+        Ok(Found::Process(found, last != Last::Itself))
     }
 
     /// The file that a path leads to.
@@ -148,12 +177,8 @@ impl Guard {
                     continue;
                 }
                 b"proc" if self.is_top(&directory) => {
-                    let follows = last != Last::Itself || slash;
-                    let names = rest
-                        .into_iter()
-                        .rev()
-                        .filter(|name| !matches!(name.as_slice(), b"" | b"."));
-                    return Ok(Found::Process(names.collect(), follows));
+                    let last = if slash { Last::Follow } else { last };
+                    return self.in_proc(call, rest.into_iter().rev(), last);
                 }
                 _ => {}
             }

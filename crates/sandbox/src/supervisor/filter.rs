@@ -1,29 +1,72 @@
-//! The seccomp filter: a program of the classic BPF machine (kernel documentation, seccomp_filter.rst).
+//! Seccomp filters: programs of the classic BPF machine (kernel documentation, seccomp_filter.rst).
 
 use nix::errno::Errno;
 use nix::libc::{self, sock_filter, sock_fprog};
 
-use super::super::{Refused, refused};
-use super::table::{LAST, Rule, Test};
+use super::{Refused, refused};
+
+/// What is done about a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The supervisor does it.
+    Serve,
+    /// The supervisor does it where one of the bits of an argument is set, or any of them.
+    ServeIf(Argument, Test),
+    /// It fails with this number.
+    Fail(i32),
+    /// It fails where one of the bits of an argument is set, or any of them.
+    FailIf(Argument, Test, i32),
+}
+
+/// Which argument, from 0.
+pub(crate) type Argument = u8;
+
+/// What is asked of the low half of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// Any of these bits is set.
+    AnyOf(u32),
+    /// It is this.
+    Is(u32),
+    /// It is none of these two.
+    Neither(u32, u32),
+}
+
+/// The last number before those of the x32 ABI, under which every call would have another one.
+pub(crate) const LAST_OF_ALL: u32 = 0x3FFF_FFFF;
+
+/// No sockets but local ones.
+pub(crate) const NO_NETWORK: (i64, Rule) = (
+    libc::SYS_socket,
+    Rule::FailIf(
+        0,
+        Test::Neither(libc::AF_UNIX as u32, libc::AF_NETLINK as u32),
+        libc::EAFNOSUPPORT,
+    ),
+);
 
 /// Offsets in `struct seccomp_data`.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// `AUDIT_ARCH_X86_64` of linux/audit.h.
-const X86_64: u32 = 0xC000_003E;
+/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_AARCH64` of linux/audit.h.
+const OWN_ARCHITECTURE: u32 = if cfg!(target_arch = "aarch64") {
+    0xC000_00B7
+} else {
+    0xC000_003E
+};
 
-/// A filter of these rules.
-pub(super) fn program(rules: &[(i64, Rule)]) -> Vec<sock_filter> {
+/// A filter of these rules. A number beyond the `last` that is known answers `ENOSYS`.
+pub(crate) fn program(rules: &[(i64, Rule)], last: u32) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
-        jump(libc::BPF_JEQ, X86_64, 1, 0),
+        jump(libc::BPF_JEQ, OWN_ARCHITECTURE, 1, 0),
         // Programs of 32 bits have other numbers.
         give(libc::SECCOMP_RET_KILL_PROCESS),
         load(NUMBER),
         // The numbers of the x32 ABI are beyond it, too.
-        jump(libc::BPF_JGT, LAST as u32, 0, 1),
+        jump(libc::BPF_JGT, last, 0, 1),
         fail(libc::ENOSYS),
     ];
     for (number, rule) in rules {
@@ -91,19 +134,35 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     }
 }
 
+/// Puts this process, which may gain no privileges any more, under a filter that serves nothing.
+pub(crate) fn install(program: &mut [sock_filter]) -> Result<(), Refused> {
+    install_with(program, &[0]).map(drop)
+}
+
 /// Puts this process, which may gain no privileges any more, under a filter; gives the number of the descriptor that the
 /// caught calls come from.
-pub(super) fn install(program: &mut [sock_filter]) -> Result<i32, Refused> {
-    let length = u16::try_from(program.len()).map_err(|_| refused("seccomp")(Errno::E2BIG))?;
-    let filter = sock_fprog {
-        len: length,
-        filter: program.as_mut_ptr(),
-    };
+pub(crate) fn install_listening(program: &mut [sock_filter]) -> Result<i32, Refused> {
     // A call that is being served is not interrupted by signals (Linux 5.19); older kernels start it anew.
     let killable = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    set_filter(killable, &filter)
-        .or_else(|_| set_filter(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter))
-        .map_err(refused("seccomp(SECCOMP_SET_MODE_FILTER)"))
+    install_with(program, &[killable, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER])
+}
+
+/// Tries one set of flags after the other.
+fn install_with(program: &mut [sock_filter], flags: &[libc::c_ulong]) -> Result<i32, Refused> {
+    let step = "seccomp(SECCOMP_SET_MODE_FILTER)";
+    let len = u16::try_from(program.len()).map_err(|_| refused(step)(Errno::E2BIG))?;
+    let filter = sock_fprog {
+        len,
+        filter: program.as_mut_ptr(),
+    };
+    let mut refusal = Errno::EINVAL;
+    for flags in flags {
+        match set_filter(*flags, &filter) {
+            Ok(listener) => return Ok(listener),
+            Err(errno) => refusal = errno,
+        }
+    }
+    Err(refused(step)(refusal))
 }
 
 fn set_filter(flags: libc::c_ulong, filter: &sock_fprog) -> Result<i32, Errno> {
