@@ -253,6 +253,35 @@ fn nothing_of_the_machine_gets_in() {
 }
 
 #[test]
+fn what_programs_look_for_in_proc_is_there() {
+    let case = Case::new();
+    for rung in RUNGS {
+        let lines = [
+            "RUN readlink /proc/self/exe > /said; grep -c processor /proc/cpuinfo | grep -c '[1-9]' >> /said; \
+             grep -c ' / ' /proc/mounts >> /said; echo through > /dev/stdout; exec 3< /said; wc -l < /dev/fd/3 >> /said; \
+             grep -c . /proc/1/environ >> /said; grep '^Uid:' /proc/self/status >> /said; \
+             ! cat /proc/self/fd/../../1/root/etc/hostname >> /said",
+            "RUN mkdir -m 777 /w",
+            "USER 77:88",
+            "RUN echo also > /dev/stderr && grep ^Uid: /proc/self/status > /w/said",
+        ];
+        // As for who may look: a process of namespaces sees a first one there.
+        let run = case.run(rung, &lines).success();
+        assert!(
+            run.stderr.contains("| through") && run.stderr.contains("| also"),
+            "{rung}: {}",
+            run.stderr
+        );
+        let said = case.home.run(&["cat", "oci:out", "/said"]).success().stdout;
+        let said: Vec<&str> = said.lines().collect();
+        assert_eq!(said[1..4], ["1", "1", "3"], "{rung}: {said:?} {}", run.stderr);
+        assert_eq!(said.last(), Some(&"Uid:\t0\t0\t0\t0"), "{rung}: {said:?}");
+        let said = case.home.run(&["cat", "oci:out", "/w/said"]).success().stdout;
+        assert_eq!(said, "Uid:\t77\t77\t77\t77\n", "{rung}");
+    }
+}
+
+#[test]
 fn a_command_cannot_get_out() {
     let case = Case::new();
     for rung in RUNGS {

@@ -13,7 +13,7 @@
 //! | | namespaces | chroot | ptrace |
 //! | --- | --- | --- | --- |
 //! | files | the root directory, as its whole file system (`pivot_root`) | the root directory (`chroot`, without `CAP_SYS_CHROOT`) | those of the root directory that are opened for it; Landlock refuses others if a call slips by |
-//! | processes | its own (a PID namespace) | sees no other for want of `/proc`; signals those of its user without Landlock 6 | its own below `/proc`; signals stay inside by Landlock 6, or are checked |
+//! | processes | its own (a PID namespace) | its own, by name, below `/proc`; signals those of its user without Landlock 6 | its own below `/proc`; signals stay inside by Landlock 6, or are checked |
 //! | capabilities | those of Docker's default | the same but `CAP_SYS_CHROOT` | none, and plays those of Docker's default |
 //! | network | the machine's, or none | the machine's, or no sockets but local ones | the same |
 //! | descriptors, environment, standard input | none, the image's, empty | the same | the same |

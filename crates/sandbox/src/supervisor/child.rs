@@ -1,7 +1,7 @@
 //! The command itself, from its place to its first instruction.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
@@ -43,6 +43,10 @@ pub(crate) fn become_command(command: &Command, walls: Walls) -> Result<Errno, R
     walls::limit_capabilities(walls)?;
     let user = &command.user;
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    for output in [1, 2] {
+        // As runc does, so that the user can open `/dev/stdout` (its `fixStdioPermissions`). What refuses it stays as it is.
+        _ = fchown(output, user.uid);
+    }
     setgroups(&groups).map_err(refused("setgroups"))?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
@@ -71,6 +75,13 @@ pub(crate) fn become_command(command: &Command, walls: Walls) -> Result<Errno, R
         }
     }
     Ok(failure)
+}
+
+fn fchown(output: i32, uid: u32) -> Result<(), Errno> {
+    // SAFETY: nothing closes the standard output and error of this process, which has one thread.
+    #[expect(unsafe_code, reason = "a number as a descriptor")]
+    let output = unsafe { BorrowedFd::borrow_raw(output) };
+    nix::unistd::fchown(output, Some(Uid::from_raw(uid)), None)
 }
 
 /// Where the program may be.

@@ -1,15 +1,12 @@
 //! The second rung: a private directory and `chroot`.
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
-use nix::unistd::{chdir, chroot};
+use nix::unistd::chroot;
 
-use super::child::spawn;
-use super::walls::Walls;
-use super::watch::{kill_descendants, read_report, start, wait};
+pub(super) use super::ptrace::run_with_proc as run;
+use super::watch::{read_report, start, wait};
 use super::{Refused, private_pipe, refused, watch};
-use crate::Command;
 use crate::order::Report;
 
 /// Tries what the rung needs: to change the root directory, and to make devices and other users' files.
@@ -36,16 +33,4 @@ pub(super) fn attempt(
     })?;
     let ended = wait(child, socket)?;
     Ok(read_report(reader).unwrap_or(ended))
-}
-
-/// Runs a command, and ends what it leaves.
-pub(super) fn run(root: &Path, command: &Command, socket: &UnixStream) -> Result<Report, Refused> {
-    let (reader, writer) = private_pipe()?;
-    let child = spawn(command, Walls::Chroot, writer, || {
-        chroot(root).map_err(refused("chroot"))?;
-        chdir("/").map_err(refused("chdir"))
-    })?;
-    let ended = wait(child, socket);
-    kill_descendants();
-    Ok(read_report(reader).unwrap_or(ended?))
 }

@@ -23,6 +23,7 @@ mod listener;
 mod memory;
 mod names;
 mod permission;
+mod proc_only;
 mod process;
 mod processes;
 mod programs;
@@ -47,12 +48,14 @@ use self::listener::{Answer, Caught, Listener};
 use self::memory::Memory;
 use self::programs::Programs;
 use self::state::{State, States};
+use super::walls::Walls;
 use super::watch::{kill_descendants, read_report, wait_serving};
 use super::{Refused, errno_of, private_pipe, refused};
 use crate::Command;
 use crate::order::Report;
 use crate::records::Records;
 
+pub(super) use proc_only::run as run_with_proc;
 pub(super) use start::probe;
 
 /// Serves the calls of one command.
@@ -68,6 +71,8 @@ struct Guard {
     path: Vec<u8>,
     /// Who owns all files on disk.
     keeper: u32,
+    /// Whether processes are played ids that they do not have.
+    plays_ids: bool,
 }
 
 /// A call that may pass as it stands.
@@ -136,8 +141,12 @@ pub(super) fn run(
     let programs = start::programs_directory(root)?;
 
     let (reader, writer) = private_pipe()?;
-    let (child, listener) = match start::spawn(root, &programs, command, writer) {
-        Ok(started) => started,
+    // What is made for the command gets its mode from what the command asks for.
+    rustix::process::umask(Mode::empty());
+    let prepare = || start::prepare(root, &programs, command.network);
+    let (child, listener) = match start::spawn(command, Walls::Ptrace, writer, prepare) {
+        Ok((child, Some(listener))) => (child, listener),
+        Ok((_, None)) => return Err(refused("seccomp")(nix::errno::Errno::ENOSYS)),
         Err(Refused { step, errno }) => {
             return Ok(read_report(reader).unwrap_or_else(|| Report::failed(&step, errno)));
         }
@@ -151,6 +160,7 @@ pub(super) fn run(
         top: (stat.st_dev, stat.st_ino),
         path,
         keeper: rustix::process::geteuid().as_raw(),
+        plays_ids: true,
     };
     // Until it becomes the user, it prepares the place as root.
     let state = State::new(&crate::User::root(), top, open()?);

@@ -213,7 +213,9 @@ impl Guard {
         };
         let mut shown = Vec::with_capacity(text.len());
         for line in text.split_inclusive(|&byte| byte == b'\n') {
-            if line.starts_with(b"Uid:") {
+            if !self.plays_ids {
+                shown.extend(self.shown_line(line));
+            } else if line.starts_with(b"Uid:") {
                 shown.extend(ids("Uid", user));
             } else if line.starts_with(b"Gid:") {
                 shown.extend(ids("Gid", group));

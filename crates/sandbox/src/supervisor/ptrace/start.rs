@@ -51,29 +51,27 @@ pub(super) fn programs_directory(root: &Path) -> Result<PathBuf, Refused> {
     }
 }
 
-/// Starts a process that puts itself under the filter and becomes the command, which is served from its first step on.
-/// Gives the process, and where its calls come from.
+/// Starts a process that prepares its place, puts itself under a filter and becomes the command, which is served from its
+/// first step on. Gives the process, and where its calls come from, unless `prepare` has done without a filter.
 pub(super) fn spawn(
-    root: &Path,
-    programs: &Path,
     command: &Command,
+    walls: Walls,
     faults: OwnedFd,
-) -> Result<(Pid, OwnedFd), Refused> {
+    prepare: impl FnOnce() -> Result<Option<i32>, Refused>,
+) -> Result<(Pid, Option<OwnedFd>), Refused> {
     let (mut numbers, answers) =
         private_pipe().map(|(reader, writer)| (std::fs::File::from(reader), writer))?;
-    // What is made for the command gets its mode from what the command asks for.
-    rustix::process::umask(Mode::empty());
     // This process must close nothing of what both have until the other has left the table.
     let (faults, answers) = (&faults, &answers);
     let child = start_sharing_descriptors(|| {
-        let listener = prepare(root, programs, command.network);
+        let listener = prepare();
         // From here on this process has descriptors of its own; the listener's stays in the supervisor's, too.
         let listener = leave_descriptors().and(listener);
-        let number = listener.as_ref().map_or(-1, |number| *number);
+        let number = listener.as_ref().map_or(FAILED, |number| number.unwrap_or(NONE));
         _ = nix::unistd::write(answers, &number.to_ne_bytes());
         let became = listener.and_then(|number| {
-            close(number);
-            become_command(command, Walls::Ptrace)
+            number.into_iter().for_each(close);
+            become_command(command, walls)
         });
         let report = match became {
             Ok(errno) => Report::Program(errno as i32),
@@ -85,10 +83,11 @@ pub(super) fn spawn(
         127
     })?;
     match read_number(&mut numbers, child)? {
+        NONE => Ok((child, None)),
         // SAFETY: the other process has made it in the table that was this one's, too, and nothing here knows of it.
         #[expect(unsafe_code, reason = "a descriptor that another process has put here")]
-        Some(number) => Ok((child, unsafe { OwnedFd::from_raw_fd(number) })),
-        None => {
+        number if number >= 0 => Ok((child, Some(unsafe { OwnedFd::from_raw_fd(number) }))),
+        _ => {
             // It has told why, or is told of here.
             _ = waitpid(child, None);
             Err(refused("putting the command under a filter")(Errno::EPERM))
@@ -96,8 +95,12 @@ pub(super) fn spawn(
     }
 }
 
+/// What is told instead of a number: that there is no listener, or that the process could not be prepared.
+const NONE: i32 = -2;
+const FAILED: i32 = -1;
+
 /// Reads the number of a descriptor, as long as there is somebody to write it.
-fn read_number(numbers: &mut std::fs::File, child: Pid) -> Result<Option<i32>, Refused> {
+fn read_number(numbers: &mut std::fs::File, child: Pid) -> Result<i32, Refused> {
     const PATIENCE: u8 = 50;
     loop {
         let mut sources = [PollFd::new(numbers.as_fd(), PollFlags::POLLIN)];
@@ -110,17 +113,16 @@ fn read_number(numbers: &mut std::fs::File, child: Pid) -> Result<Option<i32>, R
         let options = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
         let ended = nix::sys::wait::waitid(nix::sys::wait::Id::Pid(child), options);
         if !matches!(ended, Ok(WaitStatus::StillAlive)) {
-            return Ok(None);
+            return Ok(FAILED);
         }
     }
     let mut bytes = [0; 4];
     let read = numbers.read_exact(&mut bytes);
-    let number = read.map(|()| i32::from_ne_bytes(bytes)).unwrap_or(-1);
-    Ok((number >= 0).then_some(number))
+    Ok(read.map_or(FAILED, |()| i32::from_ne_bytes(bytes)))
 }
 
 /// Everything up to the filter, which makes the number of the listener.
-fn prepare(root: &Path, programs: &Path, network: Network) -> Result<i32, Refused> {
+pub(super) fn prepare(root: &Path, programs: &Path, network: Network) -> Result<Option<i32>, Refused> {
     // The supervisor, which has nothing to hide, must be able to look into it.
     nix::sys::prctl::set_dumpable(true).map_err(refused("prctl(PR_SET_DUMPABLE)"))?;
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
@@ -136,7 +138,7 @@ fn prepare(root: &Path, programs: &Path, network: Network) -> Result<i32, Refuse
     let has_scopes = landlock_version() >= HAS_SCOPES;
     raise_second_wall(&[root, programs])?;
     let mut program = filter::program(&table::rules(network == Network::Host, has_scopes), table::LAST);
-    filter::install_listening(&mut program)
+    filter::install_listening(&mut program).map(Some)
 }
 
 /// Which version of Landlock the kernel has; less than one if none (landlock(7)).
