@@ -41,6 +41,7 @@ mod memory_group;
 mod network;
 mod onbuild;
 mod onlay;
+mod profiles;
 mod readers;
 mod robust;
 mod same_digest;
