@@ -1,9 +1,13 @@
-//! `onlay doctor`: what is needed, without asking anybody.
+//! `onlay doctor`: what a machine allows, and what is needed.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use onlay_testkit::Registry;
 use serde_json::{Value, json};
 
 use crate::ecr::HOST;
-use crate::onlay::Home;
+use crate::onlay::{Home, Run};
 
 fn policy(home: &Home, arguments: &[&str]) -> Value {
     let arguments: Vec<&str> = ["doctor", "iam", "--"]
@@ -164,4 +168,92 @@ fn a_command_line_that_is_wrong_is_refused_as_it_would_be() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
         assert!(run.stderr.contains(expected), "{}", run.stderr);
     }
+}
+
+fn report(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+#[test]
+fn the_rungs_that_root_has_and_a_user_has_not() {
+    let home = Home::new();
+    let open = Command::new("chmod").arg("755").arg(home.path()).status();
+    assert!(open.unwrap().success());
+    let command = || home.command(&["doctor", "--format=json"]);
+    let found = report(&Run::of(command().output().unwrap()).success());
+    assert_eq!(found["run"], "namespaces");
+    assert_eq!(found["machine"]["user"], 0);
+    assert_eq!(
+        found["sandboxes"][2],
+        json!({"name": "ptrace", "refused": null, "obstacle": null})
+    );
+    assert_eq!(found["temporary"]["writable"], true);
+    assert!(found["temporary"]["free"].as_u64().unwrap() > 0);
+
+    let found = report(&Run::of(command().uid(1000).gid(1000).output().unwrap()).success());
+    assert_eq!(found["run"], "ptrace");
+    assert_eq!(found["machine"]["capabilities"], json!([]));
+    for (number, step) in [(0, "unshare"), (1, "chroot")] {
+        assert_eq!(found["sandboxes"][number]["refused"], step);
+        let obstacle = found["sandboxes"][number]["obstacle"].as_str().unwrap();
+        assert!(obstacle.contains("Operation not permitted"), "{obstacle}");
+    }
+    // The same for people.
+    let run = home.run(&["doctor"]).success();
+    assert!(
+        run.stdout.contains("  namespaces  yes, and used\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("Credentials:\n  none"), "{}", run.stdout);
+}
+
+#[test]
+fn registries_and_credentials_are_named_and_no_secret_is_shown() {
+    let registry = Registry::start();
+    let home = Home::new().with_variable("AWS_ACCESS_KEY_ID", "key-that-is-secret");
+    let config = json!({"auths": {
+        registry.host(): {"auth": "dXNlcjpwYXNzd29yZC10aGF0LWlzLXNlY3JldA=="},
+    }});
+    home.write(".docker/config.json", &config.to_string());
+    for format in ["json", "text"] {
+        let run = home.run(&["doctor", "127.0.0.1:1", "--format", format]);
+        assert_eq!(run.code, Some(1));
+        assert!(
+            run.stderr.contains("error: `127.0.0.1:1` cannot be used"),
+            "{}",
+            run.stderr
+        );
+        for secret in ["password-that-is", "cGFzc3dvcmQ", "dXNlcjpw", "key-that-is"] {
+            assert!(
+                !run.stdout.contains(secret) && !run.stderr.contains(secret),
+                "{}",
+                run.stdout
+            );
+        }
+        if format == "text" {
+            assert!(run.stdout.contains("Connection refused"), "{}", run.stdout);
+            continue;
+        }
+        let found = report(&run);
+        assert_eq!(found["credentials"]["entries"][0]["name"], registry.host());
+        assert_eq!(found["credentials"]["variables"], json!(["AWS_ACCESS_KEY_ID"]));
+        let asked = found["registries"].as_array().unwrap();
+        let answer = asked
+            .iter()
+            .find(|asked| asked["name"] == registry.host())
+            .unwrap();
+        assert_eq!(
+            (&answer["login"], &answer["error"]),
+            (&json!("open"), &Value::Null)
+        );
+    }
+    // What is wrong with a file is a finding, too.
+    home.write(".docker/config.json", "{");
+    let run = home.run(&["doctor"]).success();
+    assert!(
+        run.stdout.contains("is not a docker configuration file"),
+        "{}",
+        run.stdout
+    );
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Resul
         Command::Inspect(inspect) => inspect.run().await?,
         Command::Ls(ls) => ls.run().await?,
         Command::Tags(tags) => tags.run().await?,
-        Command::Doctor(doctor) => doctor.run().await?,
+        Command::Doctor(doctor) => return doctor.run().await,
         Command::Login(login) => login.run().await?,
         Command::Logout(logout) => logout.run().await?,
     }

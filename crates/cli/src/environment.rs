@@ -35,6 +35,18 @@ pub(crate) const ALL_PROXY: &str = "ALL_PROXY";
 /// What is spoken to without a proxy, in either case.
 pub(crate) const NO_PROXY: &str = "NO_PROXY";
 
+/// Variables that credentials come from, or are found by: this crate's, and those of AWS's SDK.
+pub(crate) const CREDENTIALS: &[&str] = &[
+    DOCKER_AUTH_CONFIG,
+    REGISTRY_AUTH_FILE,
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+
 /// Reads a variable; unset, empty and not UTF-8 are all none.
 pub(crate) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

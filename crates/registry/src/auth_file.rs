@@ -56,6 +56,13 @@ impl AuthFile {
         Ok(Self { name, ..file })
     }
 
+    /// The registries, and paths below them, that something is said of.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let entries = self.auths.iter().flat_map(BTreeMap::keys);
+        let helpers = self.helpers.iter().flat_map(BTreeMap::keys);
+        entries.chain(helpers).map(String::as_str)
+    }
+
     /// The helper for exactly this name.
     pub(crate) fn helper(&self, key: &str) -> Option<&str> {
         self.helpers.as_ref()?.get(key).map(String::as_str)

@@ -71,6 +71,22 @@ impl Keychain {
         self
     }
 
+    /// The registries, and paths below them, that something is said of, each with the flag or file that does. What a
+    /// general helper knows is not asked for.
+    pub fn names(&self) -> Vec<(String, String)> {
+        let mut names = Vec::new();
+        for source in &self.sources {
+            match source {
+                Source::Given { by, name, .. } => names.push((name.clone(), by.clone())),
+                Source::File(file) => {
+                    names.extend(file.names().map(|name| (name.to_owned(), file.name.clone())))
+                }
+                Source::Absent(_) => {}
+            }
+        }
+        names
+    }
+
     /// Looks for credential helpers in this directory, instead of where the system looks for programs.
     #[must_use]
     pub fn with_helpers_in(mut self, directory: impl Into<PathBuf>) -> Self {

@@ -47,5 +47,5 @@ pub use ladder::{Obstacle, Sandbox};
 pub use root::{Root, RootError};
 pub use run::Stop;
 pub use rung::Rung;
-pub use supervisor::supervise_if_asked;
+pub use supervisor::{landlock_version, supervise_if_asked};
 pub use user::{User, UserError};

@@ -20,6 +20,8 @@ use nix::errno::Errno;
 use nix::unistd::dup2_stdin;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+pub use walls::landlock_version;
+
 use crate::Rung;
 use crate::order::{Order, Report, receive, send};
 

@@ -1,24 +1,53 @@
-use std::ffi::OsString;
-use std::iter;
+mod iam;
+mod machine;
+mod places;
+mod registries;
+mod report;
 
-use clap::{Args, Parser, Subcommand};
-use onlay_ecr::{Needs, Policies, Use, is_ecr, policies};
-use onlay_registry::Mirrors;
-use onlay_store::{Destination, Location};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use crate::arguments::{Command, Onlay};
-use crate::commands::copy::Copy;
-use crate::failure::Usage;
-use crate::look::LookOptions;
-use crate::mirrors::mirrors;
-use crate::publish::Request;
-use crate::terminal::print;
+use clap::{Args, Subcommand};
+use onlay_oci::Registry;
+use onlay_sandbox::{Rung, Sandbox};
 
-/// Find out what onlay needs to be able to work
+use self::iam::Iam;
+use self::machine::Machine;
+use self::report::{Report, RungReport};
+use crate::environment;
+use crate::options::{OutputFormat, RegistryOptions};
+use crate::terminal::{print, say};
+
+/// Find out what this machine allows, and what onlay needs to be able to work
+///
+/// Looks at what a RUN line could be executed with, at credentials (their names, never values), at the registries that are
+/// named here or that credentials are for, at space and at limits. Nothing is changed, and only these registries are asked.
+///
+/// The exit code is 1 if a registry that is named here cannot be used, else 0: lines that only touch files work everywhere.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Doctor {
     #[command(subcommand)]
-    question: Question,
+    question: Option<Question>,
+
+    /// Ask these registries, too
+    #[arg(value_name = "REGISTRY")]
+    registries: Vec<Registry>,
+
+    /// What is printed on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputFormat,
+
+    /// Where listings of layers are kept [default: ONLAY_CACHE_DIR, XDG_CACHE_HOME/onlay, HOME/.cache/onlay, else memory only]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+
+    /// Where large temporary files go [default: TMPDIR, else /tmp, else the cache]
+    #[arg(long, value_name = "DIR")]
+    tmp_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    registry: RegistryOptions,
 }
 
 /// What is to be found out.
@@ -28,136 +57,57 @@ enum Question {
     Iam(Iam),
 }
 
-/// Print the least that AWS has to allow for a command line
-///
-/// The policy is printed as JSON, ready for a role or a user; nothing is asked of AWS or of any
-/// registry. It is for the registries of Amazon ECR that the command line names, mirrors included:
-///
-///     onlay doctor iam -- apply hashicorp/vault:1.14 'RUN mkdir /etc/vault' -t HOST/vault:1.14
-///
-/// Where roles are taken on (--ecr-assume-role), it is an object with a policy for the caller and
-/// one for each role.
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-struct Iam {
-    /// The command with its arguments, as they will be given to onlay
-    #[arg(last = true, required = true, value_name = "COMMAND LINE")]
-    command_line: Vec<OsString>,
-}
-
 impl Doctor {
     /// Answers the question.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.question {
-            Question::Iam(iam) => iam.run().await,
+            Some(Question::Iam(iam)) => iam.run().await.map(|()| ExitCode::SUCCESS),
+            None => self.report().await,
         }
+    }
+
+    async fn report(self) -> anyhow::Result<ExitCode> {
+        let rungs = tokio::task::spawn_blocking(rungs).await??;
+        let temporary = self.tmp_dir.or_else(environment::temporary_directory);
+        let cache = self.cache_dir.or_else(environment::cache_directory);
+        let (credentials, registries) = registries::ask(&self.registry, &self.registries).await;
+        let report = Report {
+            machine: Machine::look(),
+            run: rungs
+                .iter()
+                .find(|rung| rung.obstacle.is_none())
+                .map(|rung| rung.name),
+            sandboxes: rungs,
+            temporary: temporary.as_deref().map(places::look),
+            cache: cache.as_deref().map(places::look),
+            credentials,
+            registries,
+        };
+        match self.format {
+            OutputFormat::Json => print(&serde_json::to_string_pretty(&report)?)?,
+            OutputFormat::Text => print(report.to_string().trim_end())?,
+        }
+        let failed = report
+            .registries
+            .iter()
+            .find(|asked| asked.is_named && asked.error.is_some());
+        let Some(failed) = failed else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        say(&format!("error: `{}` cannot be used", failed.name));
+        Ok(ExitCode::FAILURE)
     }
 }
 
-impl Iam {
-    async fn run(self) -> anyhow::Result<()> {
-        let needs = self.needs().await?;
-        let Policies { caller, roles } = policies(&needs);
-        let text = match roles.is_empty() {
-            true => serde_json::to_string_pretty(&caller)?,
-            false => serde_json::to_string_pretty(&Policies { caller, roles })?,
-        };
-        print(&text)
-    }
-
-    /// What the command line would do, as far as ECR is concerned.
-    async fn needs(&self) -> anyhow::Result<Needs> {
-        match self.parse()?.command {
-            Command::Apply(apply) => {
-                let (request, _held) = apply.request().await?;
-                of_request(&request)
-            }
-            Command::Build(build) => {
-                let (request, _held) = build.request().await?;
-                of_request(&request)
-            }
-            Command::Cat(cat) => of_look(&cat.look, &[&cat.image], Use::Pull),
-            Command::Copy(copy) => of_copy(&copy),
-            Command::Diff(diff) => of_look(&diff.look, &[&diff.first, &diff.second], Use::Pull),
-            Command::Digest(digest) => of_look(&digest.look, &[&digest.image], Use::Pull),
-            Command::History(history) => of_look(&history.look, &[&history.image], Use::Pull),
-            Command::Inspect(inspect) => of_look(&inspect.look, &[&inspect.image], Use::Pull),
-            Command::Ls(ls) => of_look(&ls.look, &[&ls.image], Use::Pull),
-            Command::Tags(tags) => {
-                let repository = Location::Registry(tags.repository);
-                of_look(&tags.look, &[&repository], Use::ListTags)
-            }
-            Command::Login(_) | Command::Logout(_) => {
-                Err(Usage("`login` and `logout` need nothing of AWS".to_owned()).into())
-            }
-            Command::Doctor(_) => Err(Usage("`doctor` itself needs nothing of AWS".to_owned()).into()),
-        }
-    }
-
-    /// Reads the command line as onlay itself would; the program's name may stand in front of it.
-    fn parse(&self) -> Result<Onlay, Usage> {
-        let arguments = self.command_line.iter();
-        let arguments = arguments.skip(usize::from(
-            self.command_line.first().is_some_and(|name| name == "onlay"),
-        ));
-        let name = OsString::from("onlay");
-        Onlay::try_parse_from(iter::once(&name).chain(arguments)).map_err(|error| {
-            let text = error.render().to_string();
-            Usage(text.trim_start_matches("error: ").trim_end().to_owned())
+/// Tries every way to execute RUN lines.
+fn rungs() -> anyhow::Result<Vec<RungReport>> {
+    let look = |rung: Rung| {
+        let obstacle = Sandbox::obstacle(rung)?;
+        Ok(RungReport {
+            name: rung.name(),
+            refused: obstacle.as_ref().map(|obstacle| obstacle.step.clone()),
+            obstacle: obstacle.map(|obstacle| obstacle.reason),
         })
-    }
-}
-
-/// What making an image and publishing it needs.
-fn of_request(request: &Request) -> anyhow::Result<Needs> {
-    let mut needs = request.registry.ecr.needs()?;
-    let mirrors = mirrors(&request.registry)?;
-    let options = request.build_options()?;
-    for image in request.recipe.images(&options, &request.contexts)? {
-        read(&mut needs, &mirrors, &image, Use::Pull);
-    }
-    for destination in &request.destinations.published {
-        write(&mut needs, destination);
-    }
-    Ok(needs)
-}
-
-fn of_copy(copy: &Copy) -> anyhow::Result<Needs> {
-    let mut needs = copy.registry.ecr.needs()?;
-    let mirrors = mirrors(&copy.registry)?;
-    read(&mut needs, &mirrors, &copy.source, Use::Pull);
-    write(&mut needs, &copy.place()?);
-    Ok(needs)
-}
-
-/// What a look at images needs.
-fn of_look(look: &LookOptions, images: &[&Location], what: Use) -> anyhow::Result<Needs> {
-    let mut needs = look.registry.ecr.needs()?;
-    let mirrors = mirrors(&look.registry)?;
-    for image in images {
-        read(&mut needs, &mirrors, image, what);
-    }
-    Ok(needs)
-}
-
-/// An image is read from its mirrors, and from its own registry. A mirror of another registry in ECR may be a
-/// pull-through cache, which does the reading in the caller's name.
-fn read(needs: &mut Needs, mirrors: &Mirrors, image: &Location, what: Use) {
-    let Location::Registry(reference) = image else {
-        return;
     };
-    for (registry, repository) in mirrors.repositories(reference) {
-        let is_own = registry == *reference.registry() || is_ecr(reference.registry());
-        let what = match what {
-            Use::Pull if !is_own => Use::PullThrough,
-            what => what,
-        };
-        needs.add(&registry, &repository, what);
-    }
-}
-
-fn write(needs: &mut Needs, destination: &Destination) {
-    if let Location::Registry(reference) = destination.location() {
-        needs.add(reference.registry(), reference.repository(), Use::Push);
-    }
+    Rung::ALL.into_iter().map(look).collect()
 }

@@ -75,3 +75,19 @@ pub(crate) fn raise(walls: Walls, network: Network) -> Result<(), Refused> {
     }
     Ok(())
 }
+
+/// Which version of Landlock the kernel has; none if it has none, or if it is switched off (landlock(7)).
+pub fn landlock_version() -> Option<u32> {
+    const VERSION: nix::libc::c_uint = 1;
+    // SAFETY: with this flag nothing is read.
+    #[expect(unsafe_code, reason = "the crate for Landlock does not tell")]
+    let version = unsafe {
+        nix::libc::syscall(
+            nix::libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<u8>(),
+            0,
+            VERSION,
+        )
+    };
+    u32::try_from(version).ok()
+}

@@ -17,7 +17,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::super::child::become_command;
 use super::super::chroot::attempt;
 use super::super::filter;
-use super::super::walls::Walls;
+use super::super::walls::{Walls, landlock_version};
 use super::super::watch::write_report;
 use super::super::{Refused, private_pipe, refused};
 use super::state::try_mark;
@@ -26,7 +26,7 @@ use crate::order::Report;
 use crate::{Command, Network};
 
 /// The first version of Landlock that keeps signals inside (Linux 6.12).
-const HAS_SCOPES: i64 = 6;
+const HAS_SCOPES: u32 = 6;
 
 /// Tries what the rung needs: to be traced, to be listened to, and to mark processes.
 pub(in super::super) fn probe(socket: &UnixStream) -> Result<Report, Refused> {
@@ -135,25 +135,10 @@ pub(super) fn prepare(root: &Path, programs: &Path, network: Network) -> Result<
     };
     rustix::thread::set_capabilities(None, none).map_err(io_refused("capset"))?;
     nix::sys::prctl::set_no_new_privs().map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
-    let has_scopes = landlock_version() >= HAS_SCOPES;
+    let has_scopes = landlock_version().is_some_and(|version| version >= HAS_SCOPES);
     raise_second_wall(&[root, programs])?;
     let mut program = filter::program(&table::rules(network == Network::Host, has_scopes), table::LAST);
     filter::install_listening(&mut program).map(Some)
-}
-
-/// Which version of Landlock the kernel has; less than one if none (landlock(7)).
-fn landlock_version() -> i64 {
-    const VERSION: libc::c_uint = 1;
-    // SAFETY: with this flag nothing is read.
-    #[expect(unsafe_code, reason = "the crate for Landlock does not tell")]
-    unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<u8>(),
-            0,
-            VERSION,
-        )
-    }
 }
 
 /// Nothing outside of these directories can be opened or executed; what the kernel has not is left out.
