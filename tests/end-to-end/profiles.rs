@@ -233,3 +233,97 @@ fn a_debian_is_the_same_on_every_rung_and_for_every_user() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// What programs do that scripts do not: threads, processes of other users, sockets among files, places without names.
+const UNUSUAL: &str = r#"
+FROM debian-base
+COPY unusual.py /
+RUN python3 /unusual.py > /said
+RUN printf '#!/bin/sh\necho $# $0\n' > /script && chmod +x /script && mkdir /many && cd /many && seq -f 'a-longer-name-%g' 1 5000 | xargs touch && ls | xargs -n 2000 /script >> /said
+RUN bash -c 'cat <(echo through) >> /said; for i in $(seq 1 40); do (sleep 0.01; echo $i) & done; wait' | sort -n | tail -n 1 >> /said
+RUN mkfifo /pipe; (echo late > /pipe &); cat /pipe >> /said; timeout 1 sleep 9; echo $? >> /said; sh -c 'kill -TERM $$'; echo $? >> /said
+RUN ln -s / /srv/root; ln -s ../../../../etc /srv/up; cp /srv/root/srv/up/hostname /srv/copied 2>/dev/null; cd /srv/root/srv/root/usr/../../..; pwd >> /said; readlink -f /srv/up/passwd >> /said
+USER nobody
+RUN (touch /etc/x; rm -f /etc/passwd; chmod 777 /etc; chown nobody /script; ls /root; kill -9 1) 2>&1 | grep -c -e denied -e permitted > /tmp/refused
+"#;
+
+const UNUSUAL_PROGRAM: &str = r#"
+import os, socket, subprocess, tempfile, threading
+wrong = []
+def work(number):
+    for turn in range(30):
+        path = "/tmp/w%d-%d" % (number, turn)
+        open(path, "w").write("x")
+        os.chmod(path, 0o600); os.rename(path, path + "b"); os.stat(path + "b"); os.unlink(path + "b")
+        if subprocess.run(["/bin/sh", "-c", "echo %d" % turn], capture_output=True).stdout != b"%d\n" % turn:
+            wrong.append(turn)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+print(wrong)
+for turn in range(1000):
+    os.chdir("/usr/share" if turn % 2 else "/tmp")
+children = []
+for number in range(60):
+    child = os.fork()
+    if child == 0:
+        os.chdir("/"); os.setgroups([]); os.setgid(number + 1); os.setuid(number + 1)
+        open("/tmp/of-%d" % number, "w").close()
+        try: os.setuid(0)
+        except PermissionError: os._exit(0)
+        os._exit(1)
+    children.append(child)
+print(sum(os.waitpid(child, 0)[1] for child in children), os.getuid(), os.getcwd())
+print([(os.stat("/tmp/of-%d" % number).st_uid, os.stat("/tmp/of-%d" % number).st_gid) for number in (0, 30, 59)])
+listener = socket.socket(socket.AF_UNIX); listener.bind("/tmp/socket"); listener.listen(1)
+client = socket.socket(socket.AF_UNIX); client.connect("/tmp/socket")
+server, _ = listener.accept(); client.send(b"hi")
+print(server.recv(2), oct(os.stat("/tmp/socket").st_mode))
+with tempfile.TemporaryFile() as file: print(file.write(b"x"), os.fstat(file.fileno()).st_nlink)
+place = os.open("/etc/passwd", os.O_PATH); os.chmod("/proc/self/fd/%d" % place, 0o640); print(oct(os.stat("/etc/passwd").st_mode))
+os.chmod("/etc/passwd", 0o644)
+os.symlink("nowhere", "/tmp/link"); link = os.open("/tmp/link", os.O_PATH | os.O_NOFOLLOW); print(os.readlink("", dir_fd=link))
+os.setxattr("/tmp/socket" if False else "/etc/group", "user.a", b"1"); print(os.getxattr("/etc/group", "user.a"), os.listxattr("/etc/group")); os.removexattr("/etc/group", "user.a")
+print(os.access("/etc/shadow", os.W_OK), os.umask(0o027), os.umask(0o022), os.getresuid(), os.getgroups())
+"#;
+
+#[test]
+fn unusual_programs_do_the_same_on_every_rung() {
+    let bench = Bench::new();
+    bench.home.write("context/unusual", UNUSUAL);
+    bench.home.write("context/unusual.py", UNUSUAL_PROGRAM);
+    let said = |rung: &str, user: u32| {
+        let destination = format!("oci:out/{rung}-{user}:1");
+        let run = format!("--run={rung}");
+        let context = "--build-context=debian-base=oci-layout://base:1";
+        let arguments = [
+            "build",
+            "-f",
+            "context/unusual",
+            "context",
+            context,
+            "--tmp-dir=tmp",
+            &run,
+            "-t",
+            &destination,
+        ];
+        let mut command = bench.home.command(&arguments);
+        let run = Run::of(command.uid(user).gid(user).output().unwrap()).success();
+        let show = |path: &str| bench.home.run(&["cat", &destination, path]).success().stdout;
+        (show("/said"), show("/tmp/refused"), run.stderr)
+    };
+    let (expected, refused, _) = said("namespaces", 0);
+    assert!(
+        expected.starts_with("[]\n0 0 /usr/share\n[(1, 1), (31, 31), (60, 60)]\n"),
+        "{expected}"
+    );
+    assert!(
+        expected.ends_with("late\n124\n143\n/srv/root\n/etc/passwd\n"),
+        "{expected}"
+    );
+    assert_eq!(refused, "6\n");
+    for (rung, user) in [("chroot", 0), ("ptrace", 1000)] {
+        let (found, refused, told) = said(rung, user);
+        assert_eq!(found, expected, "{rung} {user}: {told}");
+        assert_eq!(refused, "6\n", "{rung} {user}: {told}");
+    }
+}

@@ -41,8 +41,11 @@ const FIRST: &[i64] = &[
     libc::SYS_access,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_readlink,
-    // A busybox that runs its commands by itself executes `/proc/self/exe`.
     libc::SYS_execve,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
 ];
 const SECOND: &[i64] = &[
     libc::SYS_openat,
@@ -52,6 +55,22 @@ const SECOND: &[i64] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_readlinkat,
+    libc::SYS_fchmodat,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+];
+
+/// Calls that the process makes itself, with the path that a link leads to: as who it is. A busybox that runs its commands
+/// by itself executes `/proc/self/exe`; C libraries change modes of links by `/proc/self/fd`.
+const BY_ITSELF: &[i64] = &[
+    libc::SYS_execve,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    libc::SYS_fchmodat,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
 ];
 
 /// Where something of `/proc` is looked for: there, or behind a link that every image has.
@@ -148,8 +167,8 @@ impl Guard {
     }
 
     fn serve_file(&mut self, call: &Call) -> Result<Answer, Errno> {
-        if call.number == libc::SYS_execve {
-            return self.execute_in_place(call);
+        if BY_ITSELF.contains(&call.number) {
+            return self.lead_elsewhere(call);
         }
         match self.serve(call)? {
             Answer::Descriptor(opened, is_closed) => {
@@ -164,15 +183,16 @@ impl Guard {
         }
     }
 
-    /// Executes what a link in `/proc` leads to.
-    fn execute_in_place(&mut self, call: &Call) -> Result<Answer, Errno> {
-        let path = call.memory().read_path(call.arguments[0])?;
+    /// Has a call made again with the path that a link in `/proc` leads to.
+    fn lead_elsewhere(&mut self, call: &Call) -> Result<Answer, Errno> {
+        let argument = path_argument(call);
+        let path = call.memory().read_path(call.arguments[argument])?;
         let Found::Process(names, _) = self.find(call, libc::AT_FDCWD, &path, Last::Follow)? else {
             return Ok(Answer::Continue);
         };
         let target = [self.process_link(call, &names)?.as_slice(), b"\0"].concat();
         let again = Again {
-            texts: vec![(0, target)],
+            texts: vec![(argument, target)],
             ..Again::default()
         };
         self.make_again(call, &again, None)
@@ -180,7 +200,7 @@ impl Guard {
 
     /// Whether a call names something in `/proc`. Whose memory cannot be read, since it is another user's, names nothing.
     fn is_in_proc(&self, call: &Call) -> bool {
-        let argument = usize::from(!FIRST.contains(&call.number));
+        let argument = path_argument(call);
         let Ok(path) = call.memory().read_path(call.arguments[argument]) else {
             return false;
         };
@@ -195,6 +215,11 @@ impl Guard {
                 Ok(Found::Process(..))
             )
     }
+}
+
+/// Which argument is the path.
+fn path_argument(call: &Call) -> usize {
+    usize::from(!FIRST.contains(&call.number))
 }
 
 /// Whether a call is about a link itself where its path ends with one.

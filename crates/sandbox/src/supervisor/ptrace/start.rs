@@ -128,6 +128,8 @@ pub(super) fn prepare(root: &Path, programs: &Path, network: Network) -> Result<
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
         .map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
     nix::unistd::chdir(root).map_err(refused("chdir to the root filesystem"))?;
+    // For sockets, which it makes itself; for all else its umask is played.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
@@ -136,23 +138,25 @@ pub(super) fn prepare(root: &Path, programs: &Path, network: Network) -> Result<
     rustix::thread::set_capabilities(None, none).map_err(io_refused("capset"))?;
     nix::sys::prctl::set_no_new_privs().map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
     let has_scopes = landlock_version().is_some_and(|version| version >= HAS_SCOPES);
-    raise_second_wall(&[root, programs])?;
+    raise_second_wall(root, programs)?;
     let mut program = filter::program(&table::rules(network == Network::Host, has_scopes), table::LAST);
     filter::install_listening(&mut program).map(Some)
 }
 
 /// Nothing outside of these directories can be opened or executed; what the kernel has not is left out.
-fn raise_second_wall(directories: &[&Path]) -> Result<(), Refused> {
+fn raise_second_wall(root: &Path, programs: &Path) -> Result<(), Refused> {
     let step = "landlock_create_ruleset";
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))
         .and_then(|ruleset| ruleset.scope(Scope::Signal | Scope::AbstractUnixSocket))
         .and_then(Ruleset::create)
         .map_err(|_| refused(step)(Errno::EINVAL))?;
-    for directory in directories {
+    let reads = AccessFs::from_read(ABI::V5);
+    // Of all that is made, only sockets are made by the process itself.
+    for (directory, access) in [(root, reads | AccessFs::MakeSock), (programs, reads)] {
         let place = PathFd::new(directory).map_err(|_| refused("landlock_add_rule")(Errno::ENOENT))?;
         ruleset = ruleset
-            .add_rule(PathBeneath::new(place, AccessFs::from_read(ABI::V5)))
+            .add_rule(PathBeneath::new(place, access))
             .map_err(|_| refused("landlock_add_rule")(Errno::EINVAL))?;
     }
     let restricted = ruleset.restrict_self();
