@@ -352,6 +352,8 @@ fn an_interrupted_build_takes_its_command_along() {
         // Who is killed cannot clean up.
         assert!(signal == "KILL" || case.is_clean(), "{rung} {signal}");
     }
+    // The next one does, and leaves nothing itself.
+    case.files("chroot", &["RUN true"]);
 }
 
 #[test]

@@ -11,11 +11,11 @@ use onlay_base::BaseFiles;
 use onlay_context::DirectoryContext;
 use onlay_layer::{Content, LayerOptions, Tree, read_listing};
 use onlay_sandbox::{Command, Root, RootError, Rung, Sandbox, SandboxError, Status, Stop, UserError};
-use tempfile::TempDir;
 
 use crate::commit::{MadeLayer, base_files};
 use crate::inputs::{Contents, Inputs};
 use crate::options::RunMode;
+use crate::room::Room;
 use crate::stage::StageBuild;
 use crate::{BuildEvent, BuildOptions};
 
@@ -52,7 +52,7 @@ pub(crate) struct Execution {
     root: Root,
     /// What its files are called in contents.
     number: usize,
-    _directory: TempDir,
+    _room: Room,
 }
 
 impl Execution {
@@ -64,7 +64,7 @@ impl Execution {
                 "no temporary directory is known; name one with `--tmp-dir`",
             ))
         })?;
-        let directory = TempDir::with_prefix_in("onlay-root-", place).map_err(room)?;
+        let directory = Room::new(place).map_err(room)?;
         let root = directory.path().join("root");
         fs_err::create_dir(&root).map_err(room)?;
         // Whatever the caller's umask: it is the root directory of users who are not root.
@@ -73,7 +73,7 @@ impl Execution {
         Ok(Self {
             number: inputs.add_directory(Arc::new(files)),
             root: Root::new(root, rung),
-            _directory: directory,
+            _room: directory,
         })
     }
 }

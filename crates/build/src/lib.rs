@@ -25,6 +25,7 @@ mod options;
 mod plan;
 mod recipe;
 mod refusal;
+mod room;
 mod scope;
 mod stage;
 mod step;
