@@ -24,13 +24,18 @@ use onlay_benches::target::Target;
 use options::Options;
 use site::Site;
 
-const RUNGS: [&str; 3] = ["namespaces", "chroot", "ptrace"];
+/// Each rung, and what one more command may take on it, in milliseconds.
+const RUNGS: [(&str, &str, f64); 3] = [
+    ("namespaces", "namespaces: one more `RUN true`, ms", 40.0),
+    ("chroot", "chroot: one more `RUN true`, ms", 40.0),
+    ("ptrace", "ptrace: one more `RUN true`, ms", 60.0),
+];
 
 /// How many lines are interpreted.
 const LINES: usize = 50;
 
-/// How many commands one more command is measured by.
-const COMMANDS: u32 = 10;
+/// How many commands are measured in a root filesystem that is ready.
+const COMMANDS: usize = 10;
 
 fn main() -> ExitCode {
     match measure::helper().unwrap_or_else(|| run(&Options::parse())) {
@@ -45,73 +50,69 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     eprintln!("making an image of {}", options.debian.display());
     let site = Site::new(options)?;
-    let interpreted: Vec<String> = (0..LINES)
-        .map(|number| format!("RUN mkdir -m 750 /srv/{number}"))
-        .collect();
-    let all = median(options, "50 interpreted lines", || {
-        site.time("interpret", &interpreted)
-    })?;
     println!("{}; medians of {} runs.\n", machine::describe(), options.runs);
     println!("| what | wall time |\n|---|--:|");
-    println!(
-        "| {LINES} interpreted RUN lines on a base whose listing is cached, the whole program | {} |",
-        seconds(all)
-    );
-    let mut one_more = Vec::new();
+    let interpreted = interpret(&site, options)?;
+    let mut targets = vec![Target::at_most("50 interpreted lines, ms", 50.0, interpreted)];
     let mut packages = Vec::new();
-    for rung in RUNGS {
-        let ready = vec!["RUN true".to_owned()];
-        let many = vec!["RUN true".to_owned(); 1 + COMMANDS as usize];
-        let install = vec!["RUN true".to_owned(), "RUN dpkg -i /package.deb".to_owned()];
-        let unpacked = median(options, rung, || site.time(rung, &ready))?;
-        let with_many = median(options, rung, || site.time(rung, &many))?;
-        let with_package = median(options, rung, || site.time(rung, &install))?;
-        let one = with_many.saturating_sub(unpacked) / COMMANDS;
-        let package = with_package.saturating_sub(unpacked);
-        println!(
-            "| {rung}: the first `RUN true`, with everything unpacked | {} |",
-            seconds(unpacked)
-        );
-        println!("| {rung}: one more `RUN true` | {} |", seconds(one));
-        println!(
-            "| {rung}: `dpkg -i` of a package of {} files | {} |",
-            site::FILES,
-            seconds(package)
-        );
-        one_more.push(one);
+    for (rung, target, limit) in RUNGS {
+        eprintln!("{rung}");
+        let (one, package) = execute(&site, options, rung)?;
+        targets.push(Target::at_most(target, limit, milliseconds(one)));
         packages.push(package);
-    }
-    println!("\n| target | required | found | |\n|---|--:|--:|---|");
-    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let mut targets = vec![Target::at_most(
-        "50 interpreted lines, ms",
-        50.0,
-        milliseconds(all),
-    )];
-    for ((rung, one), limit) in RUNGS.iter().zip(&one_more).zip([40.0, 40.0, 60.0]) {
-        eprintln!("{rung}: {}", seconds(*one));
-        targets.push(Target::at_most(
-            "one more `RUN true`, ms",
-            limit,
-            milliseconds(*one),
-        ));
     }
     targets.push(Target::at_most(
         "dpkg: ptrace ÷ namespaces",
         3.0,
         ratio(packages[2], packages[0]),
     ));
-    for target in targets {
-        println!("{target}");
-    }
+    println!("\n| target | required | found | |\n|---|--:|--:|---|");
+    targets.iter().for_each(|target| println!("{target}"));
     Ok(())
 }
 
-fn median(options: &Options, name: &str, mut once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
-    eprintln!("{name}");
+/// Interprets lines; gives how long the whole program takes, in milliseconds.
+fn interpret(site: &Site, options: &Options) -> Result<f64> {
+    let lines: Vec<String> = (0..LINES)
+        .map(|number| format!("RUN mkdir -m 750 /srv/{number}"))
+        .collect();
     let mut sample = Sample::default();
     for _ in 0..options.runs {
-        sample.push(once()?);
+        sample.push(site.time("interpret", &lines)?);
     }
-    Ok(sample.median())
+    let median = sample.median();
+    println!(
+        "| {LINES} interpreted RUN lines on a base whose listing is cached, the whole program | {} |",
+        seconds(median)
+    );
+    Ok(milliseconds(median))
+}
+
+/// Executes lines on a rung; gives how long one more command takes, and a package.
+fn execute(site: &Site, options: &Options, rung: &str) -> Result<(Duration, Duration)> {
+    let mut lines = vec!["RUN true".to_owned(); 1 + COMMANDS];
+    lines.push("RUN dpkg -i /package.deb".to_owned());
+    let (mut first, mut further, mut install) = (Sample::default(), Sample::default(), Sample::default());
+    for _ in 0..options.runs {
+        let steps = site.steps(rung, &lines)?;
+        first.push(steps[0]);
+        steps[1..=COMMANDS].iter().for_each(|step| further.push(*step));
+        install.push(steps[1 + COMMANDS]);
+    }
+    let (first, one, package) = (first.median(), further.median(), install.median());
+    println!(
+        "| {rung}: the first `RUN true`, with everything unpacked | {} |",
+        seconds(first)
+    );
+    println!("| {rung}: one more `RUN true` | {} |", seconds(one));
+    println!(
+        "| {rung}: `dpkg -i` of a package of {} files | {} |",
+        site::FILES,
+        seconds(package)
+    );
+    Ok((one, package))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }

@@ -1,10 +1,11 @@
 //! The image that lines are added to, and where that is done.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use onlay_benches::measure::succeed;
 use tempfile::TempDir;
@@ -48,6 +49,30 @@ impl Site {
         let start = Instant::now();
         succeed(&mut command)?;
         Ok(start.elapsed())
+    }
+
+    /// How long each of these lines takes, from the end of the one before; the first, from the start.
+    pub(crate) fn steps(&self, rung: &str, lines: &[String]) -> Result<Vec<Duration>> {
+        let mut arguments = vec!["apply", "oci:base:1"];
+        arguments.extend(lines.iter().map(String::as_str));
+        arguments.extend(["--run", rung, "--progress=plain", "-t", "oci:out:1"]);
+        let mut command = self.command(&arguments);
+        nix::unistd::sync();
+        let mut last = Instant::now();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let said = child.stderr.take().context("standard error")?;
+        let mut steps = Vec::new();
+        for line in BufReader::new(said).lines() {
+            if line?.contains(": executed, ") {
+                steps.push(last.elapsed());
+                last = Instant::now();
+            }
+        }
+        ensure!(
+            child.wait()?.success() && steps.len() == lines.len(),
+            "{rung}: the lines failed"
+        );
+        Ok(steps)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
