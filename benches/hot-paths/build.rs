@@ -93,5 +93,7 @@ fn options() -> BuildOptions {
         compression: CompressionOptions::gzip(1),
         build_platform: Platform::new("linux", "amd64"),
         temporary_directory: None,
+        lent: Default::default(),
+        network: Default::default(),
     }
 }

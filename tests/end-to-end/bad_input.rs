@@ -54,8 +54,8 @@ fn lines_that_are_wrong() {
 fn what_this_version_does_not_do_is_refused_by_name() {
     refused(
         &["RUN --mount=type=cache,target=/x true"],
-        2,
-        &["RUN --mount is not supported yet"],
+        1,
+        &["argument 1:1:5", "a cache, a secret or an agent"],
     );
     refused(
         &["RUN apt-get update"],

@@ -93,11 +93,17 @@ fn all_refusals_come_at_once() {
     context(&home);
     let run = build(
         &home,
-        &["--ssh=default", "--squash", "--squash=false", "-t", "oci:out:v"],
+        &[
+            "--ulimit=nofile=1",
+            "--squash",
+            "--squash=false",
+            "-t",
+            "oci:out:v",
+        ],
     );
     assert_eq!(run.code, Some(2));
     assert!(
-        run.stderr.contains("--ssh") && run.stderr.contains("--squash"),
+        run.stderr.contains("--ulimit") && run.stderr.contains("--squash"),
         "{}",
         run.stderr
     );

@@ -13,7 +13,6 @@ use crate::graph::Graph;
 use crate::inputs::Inputs;
 use crate::plan::{Plan, PlanPlatforms, PlannedBase};
 use crate::recipe::{Recipe, RecipeError};
-use crate::refusal::refuse_unsupported;
 use crate::step::StepError;
 use crate::{BuildEvent, BuildOptions, Contexts, Events, Platforms, StageBases};
 
@@ -49,7 +48,6 @@ impl Builder {
                 &options.build_arguments,
                 &self.contexts.names(),
             )?;
-            refuse_unsupported(plan.lines())?;
             Ok::<_, BuildError>(plan)
         };
         let first = plan(options.platforms.guess(&options.build_platform))?;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use onlay_base::BaseFiles;
 use onlay_context::DirectoryContext;
-use onlay_layer::{Content, LayerOptions, Tree, read_listing};
+use onlay_layer::{Content, EditError, LayerOptions, Tree, read_listing};
 use onlay_sandbox::{Command, Root, RootError, Rung, Sandbox, SandboxError, Status, Stop, UserError};
 
 use crate::commit::{MadeLayer, base_files};
 use crate::inputs::{Contents, Inputs};
+use crate::mounting::Mounting;
 use crate::options::RunMode;
 use crate::room::Room;
 use crate::stage::StageBuild;
@@ -35,6 +36,12 @@ pub enum ExecutionError {
     /// There is no place for a root filesystem.
     #[error("there is no place for a root filesystem")]
     Room {
+        /// What happened.
+        source: io::Error,
+    },
+    /// An SSH agent could not be passed on.
+    #[error("the SSH agent could not be passed on")]
+    Agent {
         /// What happened.
         source: io::Error,
     },
@@ -163,6 +170,7 @@ impl StageBuild<'_> {
     pub(crate) async fn execute(
         &mut self,
         sandbox: Sandbox,
+        mounting: &Mounting,
         command: impl FnOnce(&Root) -> Result<Command, UserError> + Send + 'static,
         files: BaseFiles,
         place: String,
@@ -171,7 +179,8 @@ impl StageBuild<'_> {
             Some(execution) => execution,
             None => Execution::new(&self.inputs, self.options, sandbox.rung())?,
         };
-        let tree = self.files.tree.clone();
+        let (tree, lent, agents) = (mounting.tree.clone(), mounting.lent(), mounting.agents.clone());
+        let runtime = tokio::runtime::Handle::current();
         let inputs = self.inputs.clone();
         let (events, platform) = (self.events.clone(), self.platform.clone());
         let build_time = LayerOptions {
@@ -197,9 +206,22 @@ impl StageBuild<'_> {
                     line: line.to_vec(),
                 });
             });
-            let status = sandbox.run(&mut execution.root, &command, &stopped, &mut |text| {
+            let serving = {
+                let _runtime = runtime.enter();
+                let started = agents.iter().map(|agent| agent.start(&mut execution.root));
+                let started: Vec<_> = started.collect::<Result<_, _>>()?;
+                started.into_iter().collect::<io::Result<Vec<_>>>()
+            };
+            let serving = serving.map_err(|source| ExecutionError::Agent { source })?;
+            let ran = sandbox.run(&mut execution.root, &command, &stopped, &mut |text| {
                 lines.add(text)
-            })?;
+            });
+            drop(serving);
+            // Whatever came of it: secrets do not stay.
+            for path in &lent {
+                execution.root.discard(path)?;
+            }
+            let status = ran?;
             lines.finish();
             if stopped.is_stopped() {
                 let source = io::ErrorKind::Interrupted.into();
@@ -225,7 +247,7 @@ impl StageBuild<'_> {
     }
 
     /// What of the stage's files the root filesystem lacks, to be fetched.
-    pub(crate) fn lacking(&self) -> Result<Vec<Arc<onlay_layer::BaseFile>>, ExecutionError> {
+    pub(crate) fn lacking(&self, tree: &Tree) -> Result<Vec<Arc<onlay_layer::BaseFile>>, ExecutionError> {
         let scratch;
         let root = match &self.execution {
             Some(execution) => &execution.root,
@@ -235,7 +257,7 @@ impl StageBuild<'_> {
             }
         };
         let mut wanted = Vec::new();
-        for change in root.missing(&self.files.tree)? {
+        for change in root.missing(tree)? {
             if let onlay_layer::ChangeKind::File(content) = &change.kind {
                 base_files(content, &mut wanted);
             }
@@ -250,6 +272,7 @@ impl StageBuild<'_> {
         before: &Tree,
         made: &MadeLayer,
         mut execution: Execution,
+        on_disk: impl FnOnce(&Tree) -> Result<Tree, EditError>,
     ) -> Result<(), ExecutionError> {
         let left = |source| ExecutionError::Left { source };
         let (blob, diff_id) = (made.blob.clone(), made.layer.diff_id.clone());
@@ -260,7 +283,7 @@ impl StageBuild<'_> {
         let held = self.inputs.hold(made.layer.digest.clone(), made.blob.clone());
         self.inputs.add_archive(diff_id, held);
         let after = before.with_layer(&listing);
-        execution.root.settle(after.clone());
+        execution.root.settle(on_disk(&after).map_err(RootError::from)?);
         self.files.tree = after;
         self.execution = Some(execution);
         Ok(())

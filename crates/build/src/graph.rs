@@ -16,7 +16,6 @@ use crate::commit::MadeLayer;
 use crate::files::Files;
 use crate::inputs::Inputs;
 use crate::plan::{Plan, PlannedBase, PlannedStage, Start};
-use crate::refusal::refuse_unsupported;
 use crate::scope::StageScope;
 use crate::stage::StageBuild;
 use crate::{BuildEvent, BuildOptions, Events, StageBases};
@@ -265,7 +264,6 @@ impl StageBuild<'_> {
             let source = SourceFile::new(format!("ONBUILD trigger {} of the base", index + 1), trigger);
             lines.extend(parse_instructions(source)?);
         }
-        refuse_unsupported(&lines)?;
         Ok(lines)
     }
 }

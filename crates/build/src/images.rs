@@ -1,4 +1,3 @@
-use onlay_dockerfile::Instruction;
 use onlay_oci::{Platform, PlatformSelection};
 use onlay_store::Location;
 
@@ -39,10 +38,7 @@ impl Plan {
             if let Start::Base(PlannedBase::Image { location, .. }) = &stage.start {
                 images.push(location.clone());
             }
-            let copied = stage.lines.iter().filter_map(|line| match &line.value {
-                Instruction::Copy(copy) => copy.from.as_ref(),
-                _ => None,
-            });
+            let copied = stage.lines.iter().flat_map(|line| line.value.sources());
             for from in copied {
                 if let Ok(CopySource::Image(location)) = self.copy_source(&from.value, *position) {
                     images.push(location);
@@ -89,6 +85,8 @@ mod tests {
             compression: CompressionOptions::gzip(1),
             build_platform: Platform::new("linux", "amd64"),
             temporary_directory: None,
+            lent: Default::default(),
+            network: Default::default(),
         };
         let images = recipe.images(&options, &Contexts::none()).unwrap();
         images.iter().map(ToString::to_string).collect()

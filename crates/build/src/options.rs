@@ -3,8 +3,10 @@ use std::path::PathBuf;
 
 use onlay_layer::CompressionOptions;
 use onlay_oci::{Platform, PlatformSelection, Timestamp};
-use onlay_sandbox::Rung;
+use onlay_sandbox::{Network, Rung};
 use onlay_shell::Tools;
+
+use crate::Lent;
 
 /// What decides the result of a build beside its lines and its base.
 #[derive(Clone, Debug)]
@@ -31,6 +33,10 @@ pub struct BuildOptions {
     pub build_platform: Platform,
     /// Where what does not fit into memory may go.
     pub temporary_directory: Option<PathBuf>,
+    /// What `RUN --mount` may lend to commands.
+    pub lent: Lent,
+    /// What commands reach of the network unless their line says.
+    pub network: Network,
 }
 
 /// How RUN lines are carried out.

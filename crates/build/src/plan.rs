@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use onlay_dockerfile::{Diagnostic, Dockerfile, ExpandedArg, Instruction, Located, Stage, did_you_mean};
+use onlay_dockerfile::{
+    Diagnostic, Dockerfile, ExpandedArg, Instruction, Located, Spanned, Stage, did_you_mean,
+};
 use onlay_oci::{Platform, Reference};
 use onlay_store::Location;
 
@@ -150,11 +152,6 @@ impl Plan {
     /// Finds what a line of a stage copies from.
     pub(crate) fn copy_source(&self, from: &str, position: usize) -> Result<CopySource, NameError> {
         self.names.copy_source(from, position)
-    }
-
-    /// The lines of all needed stages.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &Located<Instruction>> {
-        self.stages.values().flat_map(|stage| &stage.lines)
     }
 }
 
@@ -335,8 +332,8 @@ impl Stages<'_> {
         let stage = self.dockerfile.stages.get(position).ok_or(RecipeError::NoStage)?;
         let mut copied_from = BTreeSet::new();
         for line in &stage.instructions {
-            if let Some(earlier) = self.copied_from(line, position)? {
-                copied_from.insert(earlier);
+            for from in line.value.sources() {
+                copied_from.extend(self.copied_from(line, &from, position)?);
             }
         }
         Ok(PlannedStage {
@@ -346,23 +343,17 @@ impl Stages<'_> {
         })
     }
 
-    /// The stage that a COPY copies from, if it is one.
+    /// The stage that a line copies or mounts from, if it is one.
     fn copied_from(
         &self,
         line: &Located<Instruction>,
+        from: &Spanned<String>,
         position: usize,
     ) -> Result<Option<usize>, RecipeError> {
-        let Instruction::Copy(copy) = &line.value else {
-            return Ok(None);
-        };
         // Quotes and variables are dealt with when the line is expanded.
-        let Some(from) = copy
-            .from
-            .as_ref()
-            .filter(|from| !from.value.contains(['"', '\'', '\\', '$']))
-        else {
+        if from.value.contains(['"', '\'', '\\', '$']) {
             return Ok(None);
-        };
+        }
         match self.names.copy_source(&from.value, position) {
             Ok(CopySource::Stage(stage)) => Ok(Some(stage)),
             Ok(_) => Ok(None),

@@ -26,6 +26,8 @@ pub(crate) const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF"
 pub(crate) const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// Directories of them, apart by colons.
 pub(crate) const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+/// The socket of the user's SSH agent.
+pub(crate) const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 /// The proxy for plain HTTP, in either case.
 pub(crate) const HTTP_PROXY: &str = "HTTP_PROXY";
 /// The proxy for TLS, in either case.
@@ -57,6 +59,15 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
+}
+
+/// Reads a variable as it is, for what the user names it for; `None` if it is not set.
+pub(crate) fn bytes(name: &str) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return None;
+    }
+    std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
 /// Tells whether a program of this name is in one of the directories of `PATH`.

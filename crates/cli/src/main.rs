@@ -17,6 +17,7 @@ mod environment;
 mod exit_code;
 mod explain;
 mod failure;
+mod lending;
 mod load;
 mod look;
 mod mirrors;

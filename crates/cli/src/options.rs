@@ -213,6 +213,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.get().into()))
 }
 
+/// What RUN lines reach of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkChoice {
+    /// What this machine reaches
+    Default,
+    /// The same
+    Host,
+    /// Nothing
+    None,
+}
+
 /// How the work is done and shown; none of it changes the result.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Work")]

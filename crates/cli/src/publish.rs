@@ -12,11 +12,13 @@ use onlay_shell::Tools;
 use crate::commands::build::destinations::Destinations;
 use crate::commands::build::lint::Lint;
 use crate::delivery::{plans, publication, publish};
+use crate::environment;
 use crate::failure::Usage;
+use crate::lending::LendingOptions;
 use crate::load::{load, verify_docker};
 use crate::options::{
-    CompressionChoice, ImageOptions, OutputFormat, OutputOptions, RegistryOptions, RunChoice, ShellChoice,
-    WorkOptions, host_platform,
+    CompressionChoice, ImageOptions, NetworkChoice, OutputFormat, OutputOptions, RegistryOptions, RunChoice,
+    ShellChoice, WorkOptions, host_platform,
 };
 use crate::output::{self, Published};
 use crate::progress::{Network, Notice, Progress};
@@ -41,6 +43,8 @@ pub(crate) struct Request {
     pub output: OutputOptions,
     pub registry: RegistryOptions,
     pub work: WorkOptions,
+    pub lending: LendingOptions,
+    pub network: NetworkChoice,
 }
 
 /// Builds the image, publishes it at every destination and prints where.
@@ -143,7 +147,7 @@ impl Request {
         Ok(builder.stage_bases(&self.recipe, &self.build_options()?).await?)
     }
 
-    pub(crate) fn build_options(&self) -> Result<BuildOptions, Usage> {
+    pub(crate) fn build_options(&self) -> anyhow::Result<BuildOptions> {
         let mut annotations = Annotations::default();
         for (key, value) in pairs("--annotation", &self.image.annotation)? {
             annotations.add(&key, value)?;
@@ -152,8 +156,10 @@ impl Request {
             return Err(Usage(
                 "`--annotation index:...` needs an index, expected several platforms in `--platform`"
                     .to_owned(),
-            ));
+            )
+            .into());
         }
+        let cache_directory = self.work.cache_dir.clone().or_else(environment::cache_directory);
         Ok(BuildOptions {
             platforms: self.platforms.clone(),
             build_arguments: self.build_arguments.clone(),
@@ -180,6 +186,11 @@ impl Request {
             },
             build_platform: host_platform(),
             temporary_directory: self.work.temporary_directory(),
+            lent: self.lending.lent(cache_directory.as_deref())?,
+            network: match self.network {
+                NetworkChoice::Default | NetworkChoice::Host => onlay_sandbox::Network::Host,
+                NetworkChoice::None => onlay_sandbox::Network::None,
+            },
         })
     }
 

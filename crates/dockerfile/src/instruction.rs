@@ -32,6 +32,7 @@ pub use volume::Volume;
 use crate::diagnostic::Report;
 use crate::evaluate::Evaluation;
 use crate::heredoc::Heredoc;
+use crate::source::Spanned;
 use crate::statement::Statement;
 use crate::suggest;
 
@@ -129,6 +130,18 @@ pub(crate) enum Parsed {
 }
 
 impl Instruction {
+    /// What it copies or mounts from beside the build context, as written: the names of stages, images and contexts.
+    pub fn sources(&self) -> Vec<Spanned<String>> {
+        match self {
+            Self::Copy(copy) => copy.from.iter().cloned().collect(),
+            Self::Run(run) => {
+                let from = |mount: &Spanned<String>| Some(Spanned::new(mount_from(mount)?, mount.span));
+                run.mounts.iter().filter_map(from).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The keyword in upper case.
     pub fn keyword(&self) -> &'static str {
         match self {

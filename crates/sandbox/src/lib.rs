@@ -41,7 +41,7 @@ mod stubs;
 mod supervisor;
 mod user;
 
-pub use command::{Command, Network};
+pub use command::{Command, MountKind, MountPoint, Network, ScriptFile, SecretText};
 pub use error::{SandboxError, Status};
 pub use ladder::{Obstacle, Sandbox};
 pub use root::{Root, RootError};

@@ -6,15 +6,21 @@ mod stamp;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use onlay_layer::{ChangeError, Content, ContentSource, EditError, ImagePath, PathError, Tree, changes};
+use onlay_layer::{
+    ChangeError, Content, ContentSource, Edit, EditError, ImagePath, Lookup, PathError, Tree, changes,
+};
+use rustix::fs::{AtFlags, Gid, Mode, Uid, chmodat, chownat, statat, unlinkat};
 
 use crate::Rung;
-use crate::below::open_root;
-use crate::records::Records;
+use crate::below::{open_directory, open_root};
+use crate::records::{Record, Records};
 use owners::Owners;
 use scan::Scan;
 use stamp::Stamp;
@@ -136,6 +142,79 @@ impl Root {
     /// elsewhere.
     pub fn settle(&mut self, tree: Tree) {
         self.tree = tree;
+    }
+
+    /// Removes a file at once, if it is there, as if the tree had never had it: what was only lent to a command.
+    ///
+    /// # Errors
+    /// It is still there.
+    pub fn discard(&mut self, path: &ImagePath) -> Result<(), RootError> {
+        let removed =
+            self.parent_of(path)
+                .and_then(|(parent, name)| match unlinkat(&parent, name, AtFlags::empty()) {
+                    Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+                    Err(error) => Err(error.into()),
+                });
+        match removed {
+            Ok(()) => {}
+            // The command has removed the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(self.failed(path, source)),
+        }
+        self.stamps.remove(path);
+        if let Lookup::Found(_) = self.tree.lookup(path) {
+            let mut edit = Edit::new(&self.tree);
+            edit.remove(path)?;
+            self.tree = edit.finish();
+        }
+        Ok(())
+    }
+
+    /// Makes a socket that a command can connect to, where nothing is; [`discard`](Self::discard) removes it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn listen(
+        &mut self,
+        path: &ImagePath,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    ) -> Result<UnixListener, RootError> {
+        self.bind(path, mode, (uid, gid))
+            .map_err(|source| self.failed(path, source))
+    }
+
+    fn bind(&mut self, path: &ImagePath, mode: u32, owner: (u32, u32)) -> io::Result<UnixListener> {
+        let (parent, name) = self.parent_of(path)?;
+        // The address of a socket has room for 108 bytes.
+        let short = Path::new("/proc/self/fd")
+            .join(parent.as_raw_fd().to_string())
+            .join(OsStr::from_bytes(name));
+        let listener = UnixListener::bind(short)?;
+        chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+        match &mut self.owners {
+            Owners::OnDisk => {
+                let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+                chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            Owners::Recorded(records) => {
+                let stat = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let mut record = Record::plain(&stat);
+                (record.uid, record.gid) = owner;
+                records.set(&stat, record);
+            }
+        }
+        Ok(listener)
+    }
+
+    fn parent_of<'p>(&self, path: &'p ImagePath) -> io::Result<(OwnedFd, &'p [u8])> {
+        let root = open_root(&self.directory)?;
+        let parent = path.parent().unwrap_or_else(ImagePath::root);
+        Ok((
+            open_directory(root.as_fd(), &parent)?,
+            path.name().unwrap_or_default(),
+        ))
     }
 
     /// What is recorded of its files.

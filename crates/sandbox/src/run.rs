@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::order::{Order, Report, receive, send};
 use crate::records::Records;
-use crate::stubs::Stubs;
+use crate::stubs::{SCRIPTS, Stubs};
 use crate::supervisor::NAME;
 use crate::{Command, Root, Sandbox, SandboxError, Status};
 
@@ -92,10 +92,16 @@ impl Sandbox {
         };
         // A machine that has none looks no names up either.
         let resolv_conf = fs_err::read(RESOLV_CONF).unwrap_or_default();
-        let files = vec![
+        let mut files = vec![
             ("etc/hosts".to_owned(), file("hosts", HOSTS.as_bytes())?),
             ("etc/resolv.conf".to_owned(), file("resolv.conf", &resolv_conf)?),
         ];
+        if let Some(script) = &command.script {
+            let path = file("script", script.content.as_bytes())?;
+            fs_err::set_permissions(&path, Permissions::from_mode(0o755))
+                .map_err(setup("writing the script"))?;
+            files.push((format!("{SCRIPTS}/{}", script.name), path));
+        }
         let mut records = root.records();
         let mut stubs = Stubs::make(root.directory(), self.rung, &files, aside.path(), &mut records)
             .map_err(setup("making the places for mounts"))?;

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use onlay_layer::ImagePath;
@@ -50,6 +51,9 @@ pub(crate) const DEVICE_LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
+/// Where scripts are shown (dockerfile.md 1.4).
+pub(crate) const SCRIPTS: &str = "dev/pipes";
+
 impl<'a> Stubs<'a> {
     /// Makes what a rung needs. `files` are shown in place of the image's; `aside` is a directory on the same file system.
     pub(crate) fn make(
@@ -85,6 +89,9 @@ impl<'a> Stubs<'a> {
         match rung {
             Rung::Namespaces => files.iter().try_for_each(|(path, _)| self.empty_file(path)),
             Rung::Chroot | Rung::Ptrace => {
+                if files.iter().any(|(path, _)| path.starts_with(SCRIPTS)) {
+                    self.directory(SCRIPTS)?;
+                }
                 for (number, (path, source)) in files.iter().enumerate() {
                     self.replace(path, source, &aside.join(number.to_string()))?;
                 }
@@ -94,10 +101,9 @@ impl<'a> Stubs<'a> {
     }
 
     fn directory(&mut self, name: &str) -> io::Result<()> {
-        let path = ImagePath::root()
-            .join(name.as_bytes())
-            .map_err(io::Error::other)?;
+        let path = ImagePath::clamped(name.as_bytes()).map_err(io::Error::other)?;
         let parent = self.parent(&path)?;
+        let name = path.name().unwrap_or_default();
         let mode = Mode::from_raw_mode(0o755);
         match mkdirat(&parent, name, mode) {
             Ok(()) => {
@@ -146,11 +152,11 @@ impl<'a> Stubs<'a> {
             Err(error) => return Err(error.into()),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o644);
+        let mut from = fs_err::File::open(source)?;
+        let mode = Mode::from_raw_mode(from.metadata()?.permissions().mode() & 0o777);
         let file = openat(&parent, name, flags, mode)?;
         fchmod(&file, mode)?;
         self.record(&parent, name, None)?;
-        let mut from = fs_err::File::open(source)?;
         io::copy(&mut from, &mut std::fs::File::from(file)).map(drop)
     }
 

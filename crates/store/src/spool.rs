@@ -146,6 +146,15 @@ impl Blob {
         }
     }
 
+    /// Takes an open file, which must stay as it is.
+    ///
+    /// # Errors
+    /// Its size could not be found out.
+    pub fn from_file(file: File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        Ok(Self::of_file(Arc::new(file), size))
+    }
+
     pub(crate) fn of_file(file: Arc<File>, size: u64) -> Self {
         Self(Bytes::Disk { file, size })
     }

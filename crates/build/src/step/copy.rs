@@ -61,7 +61,11 @@ pub(crate) async fn context(stage: &StageBuild<'_>, line: &Located<Instruction>)
 }
 
 /// The files that `--from` names.
-async fn named(stage: &StageBuild<'_>, line: &Located<Instruction>, from: &str) -> Result<Files, StepError> {
+pub(crate) async fn named(
+    stage: &StageBuild<'_>,
+    line: &Located<Instruction>,
+    from: &str,
+) -> Result<Files, StepError> {
     let graph = stage.graph;
     let source = graph.plan.copy_source(from, stage.position).map_err(|error| {
         let refusal = StepError::blame(line, from, error.message);

@@ -1,12 +1,15 @@
 use onlay_base::BaseFiles;
 use onlay_dockerfile::{ExpandedRun, Instruction, Located, Network as WantedNetwork, Script, Security};
-use onlay_image::{CommandForm, ImageError};
-use onlay_sandbox::{Command, Network, Root, SandboxError, Status, User, UserError};
+use onlay_image::ImageError;
+use onlay_sandbox::{
+    Command, MountPoint, Network, Root, SandboxError, ScriptFile, SecretText, Status, User, UserError,
+};
 use onlay_shell::NotUnderstood;
 
-use super::run::add_layer;
+use super::run::{add_layer, form};
 use crate::BuildEvent;
 use crate::execution::{Executed, ExecutionError};
+use crate::mounting::{AGENT_VARIABLE, Misuse, Mounting};
 use crate::scope::StageScope;
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::{StepError, place};
@@ -24,6 +27,7 @@ pub(super) async fn execute(
     stage: &mut StageBuild<'_>,
     line: &Located<Instruction>,
     command: &ExpandedRun,
+    mut mounting: Mounting,
     why: Why,
     mut outcome: StepOutcome,
 ) -> Result<StepOutcome, StepError> {
@@ -31,7 +35,7 @@ pub(super) async fn execute(
     let failed = |source: ExecutionError| not_executed(line, &why, source);
     let sandbox = stage.sandbox().await.map_err(failed)?;
     let rung = sandbox.rung();
-    let network = network(command.network);
+    let network = network(command.network, stage.options.network);
     if stage.inputs.tells_sandbox() {
         let description = sandbox.to_string();
         stage.events.send(BuildEvent::Sandbox { description });
@@ -39,33 +43,55 @@ pub(super) async fn execute(
     if !stage.files.tree.is_complete() {
         outcome.layers.extend(stage.read_more(true).await?);
     }
-    let wanted = stage.lacking().map_err(failed)?;
+    if mounting.is_empty() {
+        mounting = Mounting::none(&stage.files.tree);
+    }
+    let wanted = stage.lacking(&mounting.tree).map_err(failed)?;
     outcome.copied_up = (wanted.len(), wanted.iter().map(|file| file.size).sum());
     let files = BaseFiles::new(stage.options.temporary_directory.clone());
     let files = stage.inputs.fetch(files, &wanted).await?;
 
-    let template = template(stage, &command.script, network).map_err(|source| StepError::Image {
-        place: place(line),
-        source,
-    })?;
+    let template =
+        template(stage, &command.script, network, &mounting).map_err(|source| StepError::Image {
+            place: place(line),
+            source,
+        })?;
     let before = stage.files.tree.clone();
     let executed = stage
-        .execute(sandbox, move |root| template.command(root), files, place(line))
+        .execute(
+            sandbox,
+            &mounting,
+            move |root| template.command(root),
+            files,
+            place(line),
+        )
         .await;
     let Executed {
         status,
         after,
         execution,
     } = executed.map_err(failed)?;
+    mounting.keep_caches(stage, &after).await.map_err(|error| {
+        StepError::at(
+            line,
+            format!("what the command left in its caches could not be kept: {error}"),
+        )
+    })?;
     if !status.is_success() {
         return Err(command_failed(stage, line, command, status));
     }
-    let layer = stage.commit(line, after, &mut outcome).await?;
+    let unmounted = mounting
+        .unmounted(&after)
+        .map_err(|misuse| misused(line, &misuse))?;
+    let layer = stage.commit(line, unmounted, &mut outcome).await?;
     // All layers were read, so nothing can be unknown.
     let layer =
         layer.ok_or_else(|| StepError::at(line, "what the command changed cannot be known".to_owned()))?;
     if let Some(made) = stage.made.last().cloned() {
-        stage.settle(&before, &made, execution).await.map_err(failed)?;
+        let settling = stage.settle(&before, &made, execution, |settled| {
+            mounting.remounted(settled, &after)
+        });
+        settling.await.map_err(failed)?;
     }
     add_layer(stage, line, &command.script, layer)?;
     outcome.executed = Some(rung);
@@ -97,9 +123,25 @@ fn refuse(
         .with_hint("choose the platforms with `--platform`; lines that only touch files are interpreted for every platform"))
 }
 
-fn network(wanted: WantedNetwork) -> Network {
+/// What was written to, or removed, although it is mounted.
+fn misused(line: &Located<Instruction>, misuse: &Misuse) -> StepError {
+    match misuse {
+        Misuse::ReadOnly { path, target } => {
+            let message = format!("the command changed `{path}`, and `{target}` is mounted read-only");
+            StepError::at(line, message)
+                .with_hint("with `rw` in the mount it may, and what it writes there is thrown away")
+        }
+        Misuse::Removed(target) => StepError::at(
+            line,
+            format!("the command removed `{target}`, where something is mounted"),
+        ),
+    }
+}
+
+fn network(wanted: WantedNetwork, usual: Network) -> Network {
     match wanted {
-        WantedNetwork::Default | WantedNetwork::Host => Network::Host,
+        WantedNetwork::Default => usual,
+        WantedNetwork::Host => Network::Host,
         WantedNetwork::None => Network::None,
     }
 }
@@ -113,19 +155,36 @@ struct Template {
     working_directory: String,
     user: String,
     network: Network,
+    secret_environment: Vec<(String, SecretText)>,
+    mounts: Vec<MountPoint>,
+    script: Option<ScriptFile>,
 }
 
-fn template(stage: &StageBuild<'_>, script: &Script, network: Network) -> Result<Template, ImageError> {
-    let form = match script {
-        Script::Shell(text) => CommandForm::Shell(text.clone()),
-        Script::Exec(words) => CommandForm::Exec(words.clone()),
-        // Refused before the build began.
-        Script::File { content, .. } => CommandForm::Shell(content.clone()),
+fn template(
+    stage: &StageBuild<'_>,
+    script: &Script,
+    network: Network,
+    mounting: &Mounting,
+) -> Result<Template, ImageError> {
+    let file = match script {
+        Script::Shell(_) | Script::Exec(_) => None,
+        Script::File { name, content } => Some(ScriptFile {
+            name: name.clone(),
+            content: content.clone(),
+        }),
     };
+    let image_environment = stage.image.env()?;
+    // An agent's socket that the image names itself stays; a secret replaces what has its name.
+    let is_set = |name: &str| image_environment.iter().any(|(set, _)| set == name);
+    let mut secret_environment = mounting.environment.clone();
+    secret_environment.retain(|(name, _)| name != AGENT_VARIABLE || !is_set(name));
     Ok(Template {
-        arguments: stage.image.command_line(&form)?,
+        arguments: stage.image.command_line(&form(script))?,
         scope: stage.scope.clone(),
-        image_environment: stage.image.env()?,
+        secret_environment,
+        mounts: mounting.points(),
+        script: file,
+        image_environment,
         working_directory: stage.image.working_dir()?,
         user: stage.image.user()?,
         network,
@@ -138,8 +197,13 @@ impl Template {
             "" => User::find(root.directory(), "root")?,
             user => User::find(root.directory(), user)?,
         };
+        let mut environment = self.scope.run_environment(&self.image_environment, &user.home);
+        environment.retain(|(name, _)| !self.secret_environment.iter().any(|(secret, _)| secret == name));
         Ok(Command {
-            environment: self.scope.run_environment(&self.image_environment, &user.home),
+            environment,
+            secret_environment: self.secret_environment,
+            mounts: self.mounts,
+            script: self.script,
             arguments: self.arguments,
             working_directory: self.working_directory,
             user,
@@ -155,8 +219,8 @@ fn command_failed(
     command: &ExpandedRun,
     status: Status,
 ) -> StepError {
-    let words = match template(stage, &command.script, Network::Host) {
-        Ok(template) => template.arguments.join(" "),
+    let words = match stage.image.command_line(&form(&command.script)) {
+        Ok(arguments) => arguments.join(" "),
         Err(_) => line.text.clone(),
     };
     let how = match status {

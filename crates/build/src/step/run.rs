@@ -2,11 +2,12 @@ use onlay_dockerfile::{ExpandedRun, Instruction, Located, Script};
 use onlay_image::{CommandForm, ImageError, NewLayer};
 use onlay_layer::Tree;
 use onlay_shell::{
-    CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, Tools, interpret,
+    CommandLine, Expectation, Failure, FailureCause, Line, NotUnderstood, Outcome, Reason, Tools, interpret,
 };
 
 use super::execute::{Why, execute};
 use crate::RunMode;
+use crate::mounting::{Misuse, Mounting};
 use crate::scope::HOME_OF_ROOT;
 use crate::stage::{StageBuild, StepOutcome};
 use crate::step::StepError;
@@ -18,6 +19,9 @@ pub(crate) async fn run(
     command: ExpandedRun,
 ) -> Result<StepOutcome, StepError> {
     let mut outcome = StepOutcome::default();
+    if !command.mounts.is_empty() && !stage.files.tree.is_complete() {
+        outcome.layers.extend(stage.read_more(true).await?);
+    }
     match stage.options.run {
         RunMode::Never => {
             return Err(StepError::at(
@@ -26,16 +30,18 @@ pub(crate) async fn run(
             ));
         }
         RunMode::Execute(_) => {
-            let why = Why::Wanted;
-            return execute(stage, line, &command, why, outcome).await;
+            let mounting = Mounting::prepare(stage, line, &command).await?;
+            return execute(stage, line, &command, mounting, Why::Wanted, outcome).await;
         }
         RunMode::Auto | RunMode::Interpret => {}
     }
+    let mounting = Mounting::prepare(stage, line, &command).await?;
     loop {
-        let (after, output) = match interpreted(stage, line, &command.script, &mut outcome).await? {
+        let (after, output) = match interpreted(stage, line, &command, &mounting, &mut outcome).await? {
             Interpretation::Done { after, output } => (after, output),
             Interpretation::NotUnderstood(token) if stage.options.run == RunMode::Auto => {
-                return execute(stage, line, &command, Why::NotUnderstood(token), outcome).await;
+                let why = Why::NotUnderstood(token);
+                return execute(stage, line, &command, mounting, why, outcome).await;
             }
             Interpretation::NotUnderstood(token) => return Err(not_understood(line, &token)),
         };
@@ -74,20 +80,43 @@ enum Interpretation {
 async fn interpreted(
     stage: &mut StageBuild<'_>,
     line: &Located<Instruction>,
-    script: &Script,
+    command: &ExpandedRun,
+    mounting: &Mounting,
     outcome: &mut StepOutcome,
 ) -> Result<Interpretation, StepError> {
+    if let Some(token) = not_interpreted(command, mounting) {
+        return Ok(Interpretation::NotUnderstood(token));
+    }
     loop {
-        let question = Question::new(stage, script).map_err(|source| StepError::Image {
+        let mut question = Question::new(stage, &command.script).map_err(|source| StepError::Image {
             place: super::place(line),
             source,
         })?;
+        if !mounting.is_empty() {
+            question.tree = mounting.tree.clone();
+        }
         let answered = tokio::task::spawn_blocking(move || question.answer());
         let answer = answered.await.map_err(|_| StepError::Worker)?;
         let need = match answer {
             Outcome::Done(done) => {
-                let (after, output) = (done.tree, done.output);
-                return Ok(Interpretation::Done { after, output });
+                if mounting.is_empty() {
+                    let (after, output) = (done.tree, done.output);
+                    return Ok(Interpretation::Done { after, output });
+                }
+                return Ok(match mounting.unmounted(&done.tree) {
+                    Ok(after) => Interpretation::Done {
+                        after,
+                        output: done.output,
+                    },
+                    // What the kernel says of that, the command says in its own words.
+                    Err(Misuse::ReadOnly { path, .. } | Misuse::Removed(path)) => {
+                        Interpretation::NotUnderstood(NotUnderstood {
+                            token: path.to_string(),
+                            offset: 0,
+                            reason: Reason::Mounted,
+                        })
+                    }
+                });
             }
             Outcome::Failed(failure) => return Err(command_failed(line, &failure)),
             Outcome::NotUnderstood(token) => return Ok(Interpretation::NotUnderstood(token)),
@@ -103,6 +132,22 @@ async fn interpreted(
         outcome
             .layers
             .extend(stage.read_more(need.expectation == Expectation::Absence).await?);
+    }
+}
+
+/// What is never interpreted, whatever the text of the line.
+fn not_interpreted(command: &ExpandedRun, mounting: &Mounting) -> Option<NotUnderstood> {
+    let refuse = |token: &str, what| {
+        Some(NotUnderstood {
+            token: token.to_owned(),
+            offset: 0,
+            reason: Reason::Syntax(what),
+        })
+    };
+    match &command.script {
+        Script::File { name, .. } => refuse(name, "a script with `#!` is"),
+        Script::Shell(_) | Script::Exec(_) if mounting.is_interpretable() => None,
+        Script::Shell(_) | Script::Exec(_) => refuse("--mount", "a cache, a secret or an agent is"),
     }
 }
 
@@ -135,7 +180,7 @@ impl Question {
         let command = match &self.script {
             Script::Shell(text) => CommandLine::Shell(text),
             Script::Exec(words) => CommandLine::Exec(words),
-            // Refused before the build began.
+            // Never interpreted.
             Script::File { content, .. } => CommandLine::Shell(content),
         };
         let line = Line {
@@ -152,15 +197,20 @@ impl Question {
 
 /// The history's text: the command with the shell that it would be given to.
 fn created_by(stage: &StageBuild<'_>, script: &Script) -> Result<String, ImageError> {
-    let command = match script {
-        Script::Shell(text) => CommandForm::Shell(text.clone()),
-        Script::Exec(words) => CommandForm::Exec(words.clone()),
-        Script::File { name, .. } => CommandForm::Shell(format!("/dev/pipes/{name}")),
-    };
+    let command = form(script);
     Ok(onlay_image::history::run(
         &stage.scope.arguments(),
         &stage.image.command_line(&command)?,
     ))
+}
+
+/// What is given to the shell, or executed as it is.
+pub(super) fn form(script: &Script) -> CommandForm {
+    match script {
+        Script::Shell(text) => CommandForm::Shell(text.clone()),
+        Script::Exec(words) => CommandForm::Exec(words.clone()),
+        Script::File { name, .. } => CommandForm::Shell(format!("/dev/pipes/{name}")),
+    }
 }
 
 fn command_failed(line: &Located<Instruction>, failure: &Failure) -> StepError {

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use crate::commands::build::destinations::Destinations;
 use crate::context::{OpenedContext, Places};
-use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions};
+use crate::lending::LendingOptions;
+use crate::options::{ImageOptions, NetworkChoice, OutputOptions, RegistryOptions, WorkOptions};
 use crate::publish::{Request, make_and_publish};
 use crate::time::BuildTime;
 
@@ -51,6 +52,12 @@ pub(crate) struct Apply {
     image: ImageOptions,
     #[command(flatten)]
     output: OutputOptions,
+    /// What RUN lines reach of the network unless they say: default and host are this machine's, none is none
+    #[arg(long, value_enum, default_value = "default", hide_default_value(true))]
+    network: NetworkChoice,
+
+    #[command(flatten)]
+    lending: LendingOptions,
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
@@ -103,6 +110,8 @@ impl Apply {
             output: self.output,
             registry: self.registry,
             work: self.work,
+            lending: self.lending,
+            network: self.network,
         };
         Ok((request, held))
     }

@@ -22,7 +22,10 @@ use self::lint::{Call, Lint, Method, is_json};
 use self::other_flags::OtherFlags;
 use crate::context::{NamedContext, OpenedContext, Places};
 use crate::failure::Usage;
-use crate::options::{ImageOptions, OutputOptions, RegistryOptions, WorkOptions, host_platform};
+use crate::lending::LendingOptions;
+use crate::options::{
+    ImageOptions, NetworkChoice, OutputOptions, RegistryOptions, WorkOptions, host_platform,
+};
 use crate::publish::{Request, make_and_publish};
 use crate::time::BuildTime;
 
@@ -79,6 +82,12 @@ pub(crate) struct Build {
     output: OutputOptions,
     #[command(flatten)]
     destinations: DestinationFlags,
+    /// What RUN lines reach of the network unless they say: default and host are this machine's, none is none
+    #[arg(long, value_enum, default_value = "default", hide_default_value(true))]
+    network: NetworkChoice,
+
+    #[command(flatten)]
+    lending: LendingOptions,
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
@@ -171,6 +180,8 @@ impl Build {
             output: self.output,
             registry: self.registry,
             work: self.work,
+            lending: self.lending,
+            network: self.network,
         };
         Ok((request, held))
     }

@@ -60,9 +60,13 @@ pub(crate) fn become_command(command: &Command, walls: Walls) -> Result<Errno, R
         .iter()
         .map(|argument| text(argument))
         .collect::<Result<_, _>>()?;
+    let secrets = command.secret_environment.iter();
+    let secrets = secrets.map(|(name, value)| (name, value.reveal()));
     let environment: Vec<CString> = command
         .environment
         .iter()
+        .map(|(name, value)| (name, value.as_str()))
+        .chain(secrets)
         .map(|(name, value)| text(&format!("{name}={value}")))
         .collect::<Result<_, _>>()?;
     let mut failure = Errno::ENOENT;

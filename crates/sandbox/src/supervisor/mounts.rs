@@ -8,9 +8,10 @@ use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{CWD, FileType, Mode, makedev, mkdir, mknodat, symlink};
 
 use super::{Refused, errno_of, refused};
-use crate::Network;
 use crate::below::{open_place_as_inside, open_root};
+use crate::command::{MountKind, MountPoint, ScriptFile};
 use crate::stubs::{DEVICE_LINKS, DEVICES};
+use crate::{Command, Network};
 
 const NONE: Option<&str> = None;
 
@@ -40,13 +41,16 @@ pub(super) fn make_private() -> Result<(), Refused> {
 }
 
 /// Makes a directory the root, with everything mounted in it, and nothing else in reach.
-pub(super) fn prepare(root: &Path, files: &[(String, PathBuf)], network: Network) -> Result<(), Refused> {
+pub(super) fn prepare(root: &Path, files: &[(String, PathBuf)], command: &Command) -> Result<(), Refused> {
     make_private()?;
     mount(Some(root), root, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
         .map_err(refused("mounting the root filesystem"))?;
     let inside = open_root(root).map_err(|error| refused("opening the root filesystem")(errno_of(&error)))?;
-    kernel_file_systems(&inside, network)?;
+    kernel_file_systems(&inside, command.network)?;
     devices(&inside)?;
+    if let Some(script) = &command.script {
+        place_for(&inside, script)?;
+    }
     for (path, source) in files {
         // An image without `/etc`, or with a link to nowhere in it, goes without.
         if let Ok(place) = open_place_as_inside(inside.as_fd(), path) {
@@ -54,7 +58,50 @@ pub(super) fn prepare(root: &Path, files: &[(String, PathBuf)], network: Network
         }
     }
     hide(&inside)?;
+    for point in &command.mounts {
+        mount_point(&inside, point)?;
+    }
     enter(root)
+}
+
+/// A place for a script in the `/dev` that was mounted.
+fn place_for(root: &OwnedFd, script: &ScriptFile) -> Result<(), Refused> {
+    let step = || refused("making a place for the script");
+    let dev = place(root, "dev")?;
+    let directory = format!("{}/pipes", target(&dev));
+    mkdir(directory.as_str(), Mode::from_raw_mode(0o755)).map_err(|error| step()(errno_of(&error.into())))?;
+    let path = format!("{directory}/{}", script.name);
+    mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o755), 0)
+        .map_err(|error| step()(errno_of(&error.into())))
+}
+
+/// Makes a mount of a place, so that it cannot be removed, nor what it lies in.
+fn mount_point(root: &OwnedFd, point: &MountPoint) -> Result<(), Refused> {
+    let step = || refused("mounting what the line mounts");
+    let path = point.path.trim_start_matches('/');
+    let place = self::place(root, path)?;
+    let at = target(&place);
+    if let MountKind::Memory(size) = point.kind {
+        let size = size.map_or_else(String::new, |size| format!("size={size}"));
+        let flags = MsFlags::MS_NOSUID;
+        return mount(
+            Some("tmpfs"),
+            at.as_str(),
+            Some("tmpfs"),
+            flags,
+            Some(size.as_str()),
+        )
+        .map_err(step());
+    }
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(at.as_str()), at.as_str(), NONE, flags, NONE).map_err(step())?;
+    if point.kind == MountKind::ReadOnly {
+        // As above: at the mount, not at what it covers.
+        let mounted = self::place(root, path)?;
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(NONE, target(&mounted).as_str(), NONE, flags, NONE).map_err(step())?;
+    }
+    Ok(())
 }
 
 fn kernel_file_systems(root: &OwnedFd, network: Network) -> Result<(), Refused> {

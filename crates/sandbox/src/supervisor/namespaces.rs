@@ -63,7 +63,7 @@ fn be_first(root: &Path, command: &Command, files: &[(String, PathBuf)]) -> Resu
     set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
     // The command sees this process: not its memory, program or descriptors.
     set_dumpable(false).map_err(refused("prctl(PR_SET_DUMPABLE)"))?;
-    mounts::prepare(root, files, command.network)?;
+    mounts::prepare(root, files, command)?;
     sethostname(HOST_NAME).map_err(refused("sethostname"))?;
     if command.network == Network::None {
         mounts::raise_loopback()?;

@@ -52,11 +52,11 @@ use Value::{Switch, Text};
 const HEADING: &str = "Flags of docker build that ask for what is so anyhow";
 
 const RUN: Refusal = Refusal {
-    reason: "it concerns commands that RUN executes, and this version executes none",
-    instead: "leave it out; a RUN line that would have to be executed is an error of its own",
+    reason: "commands that RUN executes have no such setting here",
+    instead: "leave it out; `--run` says how RUN lines are carried out",
 };
 const LIMITS: Refusal = Refusal {
-    reason: "it limits commands that RUN executes, and this version executes none",
+    reason: "commands that RUN executes have no limits of their own",
     instead: "limit onlay itself, with `systemd-run` or the resources of its container",
 };
 const CACHE: Refusal = Refusal {
@@ -144,25 +144,14 @@ const FLAGS: &[Flag] = &[
         },
     ),
     flag(
-        "network",
-        Text,
-        KeptIf {
-            values: &["default"],
-            help: "`default`: RUN lines are interpreted, and reach no network",
-            otherwise: RUN,
-        },
-    ),
-    flag(
         "isolation",
         Text,
         KeptIf {
             values: &["default", ""],
-            help: "`default`: no containers are made",
+            help: "`default`: there is one kind of sandbox",
             otherwise: RUN,
         },
     ),
-    flag("secret", Text, Refused(RUN)),
-    flag("ssh", Text, Refused(RUN)),
     flag("allow", Text, Refused(RUN)),
     flag("add-host", Text, Refused(RUN)),
     flag("security-opt", Text, Refused(RUN)),
