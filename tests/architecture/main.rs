@@ -39,8 +39,13 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "mirror",
+        &["oci", "dockerfile", "store", "registry", "push", "build"],
+    ),
+    (
         "cli",
         &[
+            "mirror",
             "oci",
             "dockerfile",
             "image",

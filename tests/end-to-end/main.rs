@@ -38,6 +38,7 @@ mod large_copy;
 mod login;
 mod look;
 mod memory_group;
+mod mirroring;
 mod mounts;
 mod network;
 mod onbuild;

@@ -2,7 +2,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     apply::Apply, build::Build, cat::Cat, copy::Copy, diff::Diff, digest::DigestCommand, doctor::Doctor,
-    history::History, inspect::Inspect, login::Login, logout::Logout, ls::Ls, tags::Tags,
+    history::History, inspect::Inspect, login::Login, logout::Logout, ls::Ls, mirror::Mirror, tags::Tags,
 };
 
 /// Lay new layers on container images: no daemon, no root, no pull
@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Apply(Apply),
     Build(Build),
     Copy(Copy),
+    Mirror(Mirror),
     Inspect(Inspect),
     Ls(Ls),
     Cat(Cat),

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;
+pub(crate) mod mirror;
 pub(crate) mod tags;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Resul
         Command::Ls(ls) => ls.run().await?,
         Command::Tags(tags) => tags.run().await?,
         Command::Doctor(doctor) => return doctor.run().await,
+        Command::Mirror(mirror) => return mirror.run(in_flight).await,
         Command::Login(login) => login.run().await?,
         Command::Logout(logout) => logout.run().await?,
     }

@@ -22,6 +22,10 @@ pub(crate) struct CredentialOptions {
     /// Log in to HOST, or to what is below a path of it, as USER with the password in FILE; may be given several times
     #[arg(long, value_name = "HOST[/PATH]=USER:FILE")]
     pub password_file: Vec<String>,
+
+    /// A user of Docker Hub and the token, from the environment of the Terraform module's job.
+    #[arg(skip)]
+    pub docker_hub: Option<(String, Secret)>,
 }
 
 /// What registries are asked with: of these sources, the first that has something for a registry counts.
@@ -31,6 +35,10 @@ pub(crate) fn keychain(options: &CredentialOptions) -> anyhow::Result<Keychain> 
     let mut keychain = Keychain::default();
     for text in &options.password_file {
         keychain = with_password_file(keychain, text)?;
+    }
+    if let Some((username, token)) = &options.docker_hub {
+        let by = environment::DOCKERHUB_TOKEN;
+        keychain = keychain.with_password(by, "docker.io", username, token.clone());
     }
     if let Some(file) = &options.auth_file {
         keychain = with_named_file(keychain, "`--auth-file`", file)?;

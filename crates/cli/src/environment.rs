@@ -26,6 +26,29 @@ pub(crate) const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF"
 pub(crate) const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// Directories of them, apart by colons.
 pub(crate) const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+/// What the Terraform module tells its job (its codebuild.tf): the images, their lines, where they go, and who asks Docker Hub.
+pub(crate) const REPOLIST: &str = "REPOLIST";
+/// The lines of each image, as JSON.
+pub(crate) const BUILDSTRINGS: &str = "BUILDSTRINGS";
+/// What stands in front of repositories.
+pub(crate) const NAMESPACE: &str = "NAMESPACE";
+/// The region of the account.
+pub(crate) const AWS_REGION: &str = "AWS_REGION";
+/// The account.
+pub(crate) const AWS_ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
+/// A user of Docker Hub.
+pub(crate) const DOCKERHUB_USERNAME: &str = "DOCKERHUB_USERNAME";
+/// The user's token.
+pub(crate) const DOCKERHUB_TOKEN: &str = "DOCKERHUB_TOKEN";
+/// The number of a part of the work, and of how many: AWS Batch's array jobs, Kubernetes' indexed Jobs, GitLab's and CircleCI's
+/// parallel jobs. The second is whether the first part is number 1.
+pub(crate) const PARTS: [(&str, bool, &str); 4] = [
+    ("AWS_BATCH_JOB_ARRAY_INDEX", false, "AWS_BATCH_JOB_ARRAY_SIZE"),
+    ("JOB_COMPLETION_INDEX", false, "JOB_COMPLETIONS"),
+    ("CI_NODE_INDEX", true, "CI_NODE_TOTAL"),
+    ("CIRCLE_NODE_INDEX", false, "CIRCLE_NODE_TOTAL"),
+];
+
 /// The socket of the user's SSH agent.
 pub(crate) const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 /// The proxy for plain HTTP, in either case.

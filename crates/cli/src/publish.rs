@@ -295,7 +295,7 @@ fn is_one(platforms: &Platforms) -> bool {
     }
 }
 
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

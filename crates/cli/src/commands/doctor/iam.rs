@@ -8,6 +8,7 @@ use onlay_store::{Destination, Location};
 
 use crate::arguments::{Command, Onlay};
 use crate::commands::copy::Copy;
+use crate::commands::mirror::Mirror;
 use crate::failure::Usage;
 use crate::look::LookOptions;
 use crate::mirrors::mirrors;
@@ -65,6 +66,7 @@ impl Iam {
                 let repository = Location::Registry(tags.repository);
                 of_look(&tags.look, &[&repository], Use::ListTags)
             }
+            Command::Mirror(mirror) => of_mirror(mirror),
             Command::Login(_) | Command::Logout(_) => {
                 Err(Usage("`login` and `logout` need nothing of AWS".to_owned()).into())
             }
@@ -105,6 +107,25 @@ fn of_copy(copy: &Copy) -> anyhow::Result<Needs> {
     let mirrors = mirrors(&copy.registry)?;
     read(&mut needs, &mirrors, &copy.source, Use::Pull);
     write(&mut needs, &copy.place()?);
+    Ok(needs)
+}
+
+/// What a mirror needs: to look at its repositories, and to make and fill them.
+fn of_mirror(mut mirror: Mirror) -> anyhow::Result<Needs> {
+    let entries = mirror.entries()?;
+    let registry = mirror.registry_options();
+    let (mut needs, mirrors) = (registry.ecr.needs()?, mirrors(registry)?);
+    for entry in &entries {
+        read(
+            &mut needs,
+            &mirrors,
+            &Location::Registry(entry.source().clone()),
+            Use::Pull,
+        );
+        let (registry, repository) = entry.target();
+        needs.add(registry, repository, Use::Push);
+        needs.add(registry, repository, Use::ListTags);
+    }
     Ok(needs)
 }
 

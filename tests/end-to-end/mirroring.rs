@@ -1,0 +1,545 @@
+//! `onlay mirror`: Docker Hub's front on one side, Amazon ECR's on the other, real registries behind both.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use onlay_testkit::entry::dir;
+use onlay_testkit::{
+    EcrAccount, EcrFront, FileKind, HubFront, HubManners, Image, Layer, Layout, LoggedRequest, Platform,
+    Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
+};
+
+use crate::ecr::HOST;
+use crate::onlay::{Home, Run};
+
+/// The inputs of the Terraform module, as its users write them: 5 images, 6 tags, 2 of them with lines.
+const INPUTS: &str = r#"
+namespace = "ecsclone"
+containers = {
+  "mongo"                  = ["latest"]
+  "redis"                  = ["latest"]
+  "nginx"                  = ["stable"]
+  "cloudflare/cloudflared" = ["2024.1"]
+  "hashicorp/vault"        = ["1.14", "1.13.3"]
+}
+build_commands = {
+  "hashicorp/vault:1.14" = [
+    "RUN mkdir /etc/vault",
+    "RUN chmod 777 /etc/vault",
+    "VOLUME [\"/etc/vault\"]"
+  ]
+  "cloudflare/cloudflared:2024.1" = ["RUN mkdir -p /data && chmod 1777 /data"]
+}
+"#;
+
+const IMAGES: [(&str, &str); 6] = [
+    ("library/mongo", "latest"),
+    ("library/redis", "latest"),
+    ("library/nginx", "stable"),
+    ("cloudflare/cloudflared", "2024.1"),
+    ("hashicorp/vault", "1.14"),
+    ("hashicorp/vault", "1.13.3"),
+];
+
+struct Case {
+    hub: HubFront,
+    ecr: EcrFront,
+    home: Home,
+    endpoints: [String; 2],
+}
+
+impl Case {
+    fn new(pulls: Option<u32>) -> Self {
+        let hub = HubFront::start(HubManners {
+            pulls,
+            ..HubManners::default()
+        });
+        let ecr = EcrFront::start(EcrAccount::default());
+        let home = Home::new()
+            .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .with_variable("AWS_SECRET_ACCESS_KEY", "secret-of-aws")
+            .with_variable("AWS_ENDPOINT_URL_ECR", &ecr.api_url());
+        home.test_base(&TestBase {
+            attestations: false,
+            ..TestBase::FULL
+        });
+        for (repository, tag) in IMAGES {
+            upload_layout(&home.join("base"), "1", hub.behind(), repository, tag, None);
+        }
+        let endpoints = [
+            format!("docker.io=http://{}/", hub.host()),
+            format!("{HOST}=http://{}/", ecr.host()),
+        ];
+        let case = Self {
+            hub,
+            ecr,
+            home,
+            endpoints,
+        };
+        case.home.write("terraform.tfvars", INPUTS);
+        let imported = case.home.run(&["mirror", "import", "terraform.tfvars"]).success();
+        case.home.write("mirror.yaml", &imported.stdout);
+        case
+    }
+
+    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let endpoints = [
+            "--registry-endpoint",
+            &self.endpoints[0],
+            "--registry-endpoint",
+            &self.endpoints[1],
+        ];
+        [
+            &["mirror", "mirror.yaml", "--registry", HOST][..],
+            &endpoints,
+            more,
+        ]
+        .concat()
+    }
+
+    fn mirror(&self, more: &[&str]) -> Run {
+        self.clear();
+        self.home.run(&self.arguments(more))
+    }
+
+    fn clear(&self) {
+        self.hub.clear_requests();
+        self.ecr.clear_requests();
+    }
+
+    /// Requests to Docker Hub for manifests, as method and path.
+    fn upstream(&self) -> Vec<(String, String)> {
+        let mut requests = self.hub.requests();
+        requests.retain(|request| request.status != Some(401) && request.path.contains("/manifests/"));
+        requests
+            .into_iter()
+            .map(|request| (request.method, request.path))
+            .collect()
+    }
+
+    fn writes(&self) -> Vec<LoggedRequest> {
+        let mut requests = self.ecr.requests();
+        requests.retain(|request| matches!(request.method.as_str(), "PUT" | "PATCH" | "POST"));
+        requests.retain(|request| request.path.starts_with("/v2/") && request.status != Some(401));
+        requests
+    }
+
+    /// Puts another image in the place of one upstream.
+    fn move_upstream(&self, repository: &str, tag: &str) {
+        let layout = Layout::create(self.home.join(&format!("other-{tag}")));
+        let image = Image::new(Platform::amd64()).layer(Layer::new(&[dir("etc"), dir("moved")]));
+        layout.tag(&layout.write_image(&image), "1");
+        upload_layout(layout.dir(), "1", self.hub.behind(), repository, tag, None);
+    }
+
+    fn kept(&self, repository: &str, tag: &str) -> Option<String> {
+        self.ecr.tagged(&format!("ecsclone/{repository}"), tag)
+    }
+}
+
+/// How each image ended, by the first word of its line.
+fn ends(run: &Run) -> Vec<(String, String)> {
+    let lines = run.stdout.lines().filter(|line| line.contains(HOST));
+    let words = lines.map(|line| {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    });
+    words.collect()
+}
+
+fn count(run: &Run, status: &str) -> usize {
+    ends(run).iter().filter(|(found, _)| found == status).count()
+}
+
+#[test]
+fn the_modules_example_is_kept_in_sync() {
+    let case = Case::new(None);
+    let cold = case.mirror(&[]).success();
+    assert_eq!(
+        (count(&cold, "copied"), count(&cold, "patched")),
+        (4, 2),
+        "{}",
+        cold.stdout
+    );
+    for (repository, tag) in IMAGES {
+        let name = repository.trim_start_matches("library/");
+        let patched = matches!(
+            (name, tag),
+            ("hashicorp/vault", "1.14") | ("cloudflare/cloudflared", _)
+        );
+        let strictness = match patched {
+            true => Strictness::LayersAbove(TestBase::LAYERS),
+            false => Strictness::NoLayer,
+        };
+        validate_registry(
+            case.ecr.behind(),
+            &format!("ecsclone/{name}"),
+            tag,
+            None,
+            strictness,
+        );
+    }
+    let files = |platform: &Platform| {
+        _ = std::fs::remove_dir_all(case.home.join("vault"));
+        let kept = format!("{HOST}/ecsclone/hashicorp/vault:1.14");
+        case.home
+            .run(&[
+                "copy",
+                &kept,
+                "oci:vault:1",
+                "--registry-endpoint",
+                &case.endpoints[1],
+            ])
+            .success();
+        flatten_layout(&case.home.join("vault"), "1", platform)
+    };
+    for platform in [Platform::amd64(), Platform::arm64()] {
+        let vault = &files(&platform).files["etc/vault"];
+        assert_eq!(
+            (vault.mode, &vault.kind),
+            (0o777, &FileKind::Directory),
+            "{platform:?}"
+        );
+    }
+
+    // Nothing has changed: a HEAD each, a look at each repository, and nothing else.
+    let unchanged = case.mirror(&[]).success();
+    assert_eq!(count(&unchanged, "unchanged"), 6, "{}", unchanged.stdout);
+    let asked = case.upstream();
+    assert_eq!(asked.len(), 6, "{asked:#?}");
+    assert!(asked.iter().all(|(method, _)| method == "HEAD"), "{asked:#?}");
+    assert!(case.writes().is_empty(), "{:#?}", case.writes());
+    let reads = case.ecr.requests();
+    assert!(
+        reads.iter().all(|request| !request.path.contains("/manifests/")),
+        "{reads:#?}"
+    );
+    let looks = case
+        .ecr
+        .actions()
+        .iter()
+        .filter(|action| action.contains("DescribeImages"))
+        .count();
+    assert_eq!(looks, 5, "{:?}", case.ecr.actions());
+
+    // One tag moved.
+    case.move_upstream("library/redis", "latest");
+    let moved = case.mirror(&[]).success();
+    assert_eq!(
+        (count(&moved, "copied"), count(&moved, "unchanged")),
+        (1, 5),
+        "{}",
+        moved.stdout
+    );
+    let gets: Vec<_> = case
+        .upstream()
+        .into_iter()
+        .filter(|(method, _)| method == "GET")
+        .collect();
+    assert!(
+        gets.iter().all(|(_, path)| path.contains("library/redis")),
+        "{gets:#?}"
+    );
+    assert!(
+        case.writes()
+            .iter()
+            .all(|request| request.path.contains("ecsclone/redis"))
+    );
+
+    // One line edited: the base is there, so that no more than the new layers and documents are sent.
+    let text = std::fs::read_to_string(case.home.join("mirror.yaml")).unwrap();
+    case.home
+        .write("mirror.yaml", &text.replace("chmod 777", "chmod 755"));
+    let edited = case.mirror(&["--format", "json"]).success();
+    let report: serde_json::Value = serde_json::from_str(&edited.stdout).unwrap();
+    let images = report["images"].as_array().unwrap();
+    let vault = images.iter().find(|image| image["status"] == "patched").unwrap();
+    assert_eq!(
+        images
+            .iter()
+            .filter(|image| image["status"] == "unchanged")
+            .count(),
+        5
+    );
+    assert!(vault["bytes"].as_u64().unwrap() < 2 * 4096, "{vault}");
+    assert_eq!(files(&Platform::arm64()).files["etc/vault"].mode, 0o755);
+    assert!(
+        case.upstream().iter().all(|(method, _)| method == "HEAD"),
+        "{:#?}",
+        case.upstream()
+    );
+}
+
+#[test]
+fn images_with_lines_carry_what_they_were_made_from() {
+    let case = Case::new(None);
+    case.mirror(&["--only", "vault:1.14$"]).success();
+    assert_eq!(case.ecr.repositories(), ["ecsclone/hashicorp/vault"]);
+    let shown = case.home.run(&[
+        "inspect",
+        &format!("{HOST}/ecsclone/hashicorp/vault:1.14"),
+        "--raw",
+        "--registry-endpoint",
+        &case.endpoints[1],
+    ]);
+    let text = shown.success().stdout;
+    for words in [
+        "org.opencontainers.image.base.name",
+        "docker.io/hashicorp/vault:1.14",
+        "org.opencontainers.image.base.digest",
+        "onlay.lines",
+        "RUN mkdir /etc/vault",
+        "onlay.recipe",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn one_image_that_fails_does_not_stop_the_others() {
+    let case = Case::new(None);
+    case.mirror(&[]).success();
+    let before = case.kept("mongo", "latest");
+    let text = std::fs::read_to_string(case.home.join("mirror.yaml")).unwrap();
+    let text = text
+        .replace("\"stable\"", "\"stable\", \"gone\"")
+        .replace("mkdir -p /data", "mkdir -p /data /more");
+    let text = text.replace("RUN chmod 777 /etc/vault", "RUN chmod 777 /no/such/place");
+    case.home.write("mirror.yaml", &text);
+    let run = case.mirror(&["--report", "report.json", "--metrics-file", "onlay.prom"]);
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert_eq!(
+        (
+            count(&run, "failed"),
+            count(&run, "patched"),
+            count(&run, "unchanged")
+        ),
+        (2, 1, 4),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("not there upstream"), "{}", run.stdout);
+    assert!(run.stdout.contains("/no/such/place"), "{}", run.stdout);
+    assert_eq!(case.kept("mongo", "latest"), before);
+    let report = std::fs::read_to_string(case.home.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["images"].as_array().unwrap().len(), 7);
+    let metrics = std::fs::read_to_string(case.home.join("onlay.prom")).unwrap();
+    assert!(
+        metrics.contains("onlay_mirror_images{status=\"failed\"} 2"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_pinned_digest_that_moved_is_refused() {
+    let case = Case::new(None);
+    case.mirror(&["--only", "redis"]).success();
+    let pinned = case.kept("redis", "latest").unwrap();
+    let config = format!("images:\n  - source: redis\n    tags: ['latest@{pinned}']\nnamespace: ecsclone\n");
+    case.home.write("mirror.yaml", &config);
+    assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), 1);
+    case.move_upstream("library/redis", "latest");
+    let run = case.mirror(&[]);
+    assert_eq!((run.code, count(&run, "refused")), (Some(3), 1), "{}", run.stdout);
+    assert_eq!(case.kept("redis", "latest"), Some(pinned));
+    assert!(case.writes().is_empty());
+}
+
+#[test]
+fn pulls_that_are_not_left_are_not_made() {
+    // Each image is an index of two, which takes three pulls; four are new.
+    let case = Case::new(Some(7));
+    let priorities = "namespace: ecsclone\nimages:\n\
+        \x20 - {source: mongo, tags: [latest]}\n\
+        \x20 - {source: redis, tags: [latest], priority: 5}\n\
+        \x20 - {source: nginx, tags: [stable], priority: 9}\n\
+        \x20 - {source: cloudflare/cloudflared, tags: ['2024.1']}\n";
+    case.home.write("mirror.yaml", priorities);
+    let plan = case.mirror(&["--plan"]).success();
+    assert_eq!(case.hub.pulls_left(), Some(7));
+    assert!(
+        plan.stdout.contains("docker.io: about 12 pulls needed, left: 7"),
+        "{}",
+        plan.stdout
+    );
+    assert!(case.writes().is_empty() && case.ecr.repositories().is_empty());
+
+    let first = case.mirror(&[]);
+    assert_eq!(first.code, Some(75), "{}{}", first.stdout, first.stderr);
+    assert_eq!(
+        (count(&first, "copied"), count(&first, "postponed")),
+        (2, 2),
+        "{}",
+        first.stdout
+    );
+    assert!(case.kept("nginx", "stable").is_some() && case.kept("redis", "latest").is_some());
+    assert_eq!(case.hub.pulls_left(), Some(1));
+    assert!(
+        case.upstream()
+            .iter()
+            .all(|(_, path)| !path.contains("mongo") || !path.contains("sha256"))
+    );
+
+    let second = case.mirror(&[]);
+    assert_eq!(second.code, Some(75));
+    assert_eq!(
+        (count(&second, "unchanged"), count(&second, "postponed")),
+        (2, 2),
+        "{}",
+        second.stdout
+    );
+}
+
+#[test]
+fn a_limit_that_is_hit_is_never_taken_for_up_to_date() {
+    let case = Case::new(None);
+    case.mirror(&[]).success();
+    case.move_upstream("library/redis", "latest");
+    case.hub.storm(4);
+    let run = case.mirror(&["--only", "redis|mongo"]);
+    // Waited for, or said to be left: but not passed over.
+    let redis = ends(&run)
+        .into_iter()
+        .find(|(_, source)| source.contains("redis"))
+        .unwrap();
+    assert!(
+        matches!(redis.0.as_str(), "copied" | "postponed"),
+        "{}",
+        run.stdout
+    );
+    let again = case.mirror(&["--only", "redis"]).success();
+    assert!(
+        ends(&again)
+            .iter()
+            .all(|(status, _)| matches!(status.as_str(), "copied" | "unchanged"))
+    );
+}
+
+#[test]
+fn parts_are_together_the_whole() {
+    let whole = Case::new(None);
+    whole.mirror(&[]).success();
+    let parts = Case::new(None);
+    let mut sources = BTreeSet::new();
+    for part in ["1/2", "2/2"] {
+        let run = parts.mirror(&["--shard", part]).success();
+        for (_, source) in ends(&run) {
+            assert!(sources.insert(source.clone()), "{source} twice");
+        }
+    }
+    assert_eq!(sources.len(), 6);
+    for (repository, tag) in IMAGES {
+        let name = repository.trim_start_matches("library/");
+        assert_eq!(parts.kept(name, tag), whole.kept(name, tag), "{name}:{tag}");
+    }
+    let unknown = parts.mirror(&["--shard", "auto"]);
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_run_that_was_killed_is_finished_by_the_next() {
+    let case = Case::new(None);
+    let mut running = case
+        .home
+        .command(&case.arguments(&["--concurrency", "1"]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    for _ in 0..400 {
+        if !case.writes().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let run = case.mirror(&[]).success();
+    assert_eq!(count(&run, "failed"), 0);
+    assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), 6);
+    for (repository, tag) in IMAGES {
+        let name = repository.trim_start_matches("library/");
+        assert!(case.kept(name, tag).is_some(), "{name}:{tag}");
+    }
+}
+
+#[test]
+fn the_jobs_environment_says_what_is_mirrored() {
+    let case = Case::new(None);
+    let home = Home::new()
+        .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with_variable("AWS_SECRET_ACCESS_KEY", "secret-of-aws")
+        .with_variable("AWS_ENDPOINT_URL_ECR", &case.ecr.api_url())
+        .with_variable("AWS_ACCOUNT_ID", "123456789012")
+        .with_variable("AWS_REGION", "eu-west-1")
+        .with_variable("NAMESPACE", "ecsclone")
+        .with_variable("REPOLIST", "redis:latest,hashicorp/vault:1.14")
+        .with_variable(
+            "BUILDSTRINGS",
+            r#"{"redis:latest": [], "hashicorp/vault:1.14": ["RUN mkdir /etc/vault"]}"#,
+        );
+    let endpoints = [
+        "--registry-endpoint",
+        &case.endpoints[0],
+        "--registry-endpoint",
+        &case.endpoints[1],
+    ];
+    let run = home.run(&[&["mirror"][..], &endpoints].concat()).success();
+    assert_eq!(
+        (count(&run, "copied"), count(&run, "patched")),
+        (1, 1),
+        "{}",
+        run.stdout
+    );
+    assert!(case.kept("hashicorp/vault", "1.14").is_some());
+}
+
+#[test]
+fn some_platforms_are_a_choice_that_is_remembered() {
+    let case = Case::new(None);
+    let config =
+        "namespace: ecsclone\nimages:\n  - {source: redis, tags: [latest], platforms: linux/arm64}\n";
+    case.home.write("mirror.yaml", config);
+    assert_eq!(count(&case.mirror(&[]).success(), "copied"), 1);
+    let again = case.mirror(&[]).success();
+    assert_eq!(count(&again, "unchanged"), 1, "{}", again.stdout);
+    assert!(case.writes().is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_said_with_its_line() {
+    let case = Case::new(None);
+    for (config, words) in [
+        (
+            "images:\n  - source: redis\n    tagz: [latest]\n",
+            "mirror.yaml:3:5: ",
+        ),
+        ("images:\n  - source: redis\n    tags: [1.10]\n", "in quotes"),
+        (
+            "containers: {redis: [latest]}\nbuild_commands: {'redis:7': [USER x]}\n",
+            "redis:7",
+        ),
+        ("images: [\n", "mirror.yaml"),
+        (
+            "images:\n  - {source: redis, tags: [latest], lines: ['RUNN x']}\n",
+            "RUNN",
+        ),
+    ] {
+        case.home.write("mirror.yaml", config);
+        let run = case.mirror(&[]);
+        assert_eq!(run.code, Some(2), "{config}: {}", run.stderr);
+        assert!(run.stderr.contains(words), "{config}: {}", run.stderr);
+        assert!(case.hub.requests().is_empty());
+    }
+}
+
+#[test]
+fn the_schema_in_the_repository_is_the_programs_own() {
+    let printed = Home::new().run(&["mirror", "schema"]).success().stdout;
+    let kept = include_str!("../../docs/mirror.schema.json");
+    assert_eq!(printed, kept, "`onlay mirror schema` writes it anew");
+}
