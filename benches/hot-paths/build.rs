@@ -95,5 +95,6 @@ fn options() -> BuildOptions {
         temporary_directory: None,
         lent: Default::default(),
         network: Default::default(),
+        exceptions: Default::default(),
     }
 }

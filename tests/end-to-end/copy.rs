@@ -217,7 +217,7 @@ fn root(layout: &Layout) -> Described {
 }
 
 /// A manifest by tag or digest, past onlay.
-fn raw(host: &str, repository: &str, reference: &str) -> Vec<u8> {
+pub(crate) fn raw(host: &str, repository: &str, reference: &str) -> Vec<u8> {
     let url = format!("http://{host}/v2/{repository}/manifests/{reference}");
     let accept = format!("Accept: {INDEX}, {MANIFEST}");
     let output = Command::new("curl")

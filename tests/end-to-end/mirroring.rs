@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use onlay_testkit::entry::dir;
 use onlay_testkit::{
-    EcrAccount, EcrFront, FileKind, HubFront, HubManners, Image, Layer, Layout, LoggedRequest, Platform,
-    Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
+    EcrAccount, EcrFront, Family, FileKind, HubFront, HubManners, Image, Layer, Layout, LoggedRequest,
+    Platform, Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
 };
 
+use crate::copy::raw;
 use crate::ecr::HOST;
 use crate::onlay::{Home, Run};
 
@@ -499,6 +500,83 @@ fn the_jobs_environment_says_what_is_mirrored() {
 }
 
 #[test]
+fn images_of_other_systems_stay_as_they_are() {
+    let case = Case::new(None);
+    let layout = Layout::create(case.home.join("systems"));
+    let of = |platform| Image::new(platform).layer(Layer::new(&[dir("etc")]));
+    let windows = of(Platform::new("windows", "amd64", None)).with_family(Family::Docker);
+    layout.tag(
+        &layout.write_index(&[of(Platform::amd64()), windows.clone()]),
+        "1",
+    );
+    layout.tag(&layout.write_image(&windows.with_family(Family::Oci)), "2");
+    upload_layout(layout.dir(), "1", case.hub.behind(), "library/systems", "1", None);
+    upload_layout(layout.dir(), "2", case.hub.behind(), "library/systems", "2", None);
+    let config = "namespace: ecsclone\nimages:\n  - {source: systems, tags: ['1', '2'], lines: [RUN mkdir /etc/vault]}\n";
+    case.home.write("mirror.yaml", config);
+    let run = case.mirror(&[]).success();
+    assert_eq!(
+        (count(&run, "patched"), count(&run, "copied")),
+        (1, 1),
+        "{}",
+        run.stdout
+    );
+    let entries = |repository: &str, host: &str| -> Vec<(String, String)> {
+        let index: serde_json::Value = serde_json::from_slice(&raw(host, repository, "1")).unwrap();
+        let entries = index["manifests"].as_array().unwrap().iter();
+        entries
+            .map(|entry| (entry["platform"]["os"].to_string(), entry["digest"].to_string()))
+            .collect()
+    };
+    let upstream = entries("library/systems", case.hub.behind());
+    let kept = entries("ecsclone/systems", case.ecr.behind());
+    assert_eq!((kept.len(), &kept[1]), (2, &upstream[1]));
+    assert_ne!(kept[0].1, upstream[0].1);
+    let again = case.mirror(&[]).success();
+    assert_eq!(count(&again, "unchanged"), 2, "{}", again.stdout);
+}
+
+/// Lines that have to be executed can be for this machine's architecture only.
+#[test]
+fn what_becomes_of_platforms_that_cannot_run_here_is_said_by_the_configuration() {
+    let case = Case::new(None);
+    let busybox = Home::new();
+    busybox.test_base(&TestBase {
+        attestations: false,
+        busybox: Some("/bin/busybox".into()),
+        ..TestBase::FULL
+    });
+    upload_layout(
+        &busybox.join("base"),
+        "1",
+        case.hub.behind(),
+        "library/busybox",
+        "1",
+        None,
+    );
+    let with = |policy: &str| {
+        let config = format!(
+            "namespace: ecsclone\ndefaults: {{cannot_run: {policy}}}\nimages:\n  - {{source: busybox, tags: ['1'], lines: ['RUN awk \"BEGIN {{ print 1 > \\\"/made\\\" }}\"']}}\n"
+        );
+        case.home.write("mirror.yaml", &config);
+        case.mirror(&[])
+    };
+    let failing = with("fail");
+    assert_eq!(count(&failing, "failed"), 1, "{}", failing.stdout);
+    assert!(failing.stdout.contains("linux/arm64"), "{}", failing.stdout);
+    assert_eq!(case.kept("busybox", "1"), None);
+    let skipping = with("skip").success();
+    assert_eq!(count(&skipping, "patched"), 1, "{}", skipping.stdout);
+    assert!(
+        skipping.stdout.contains("without linux/arm64"),
+        "{}",
+        skipping.stdout
+    );
+    let again = with("skip").success();
+    assert_eq!(count(&again, "unchanged"), 1, "{}", again.stdout);
+}
+
+#[test]
 fn some_platforms_are_a_choice_that_is_remembered() {
     let case = Case::new(None);
     let config =
@@ -541,5 +619,5 @@ fn what_is_wrong_with_a_configuration_is_said_with_its_line() {
 fn the_schema_in_the_repository_is_the_programs_own() {
     let printed = Home::new().run(&["mirror", "schema"]).success().stdout;
     let kept = include_str!("../../docs/mirror.schema.json");
-    assert_eq!(printed, kept, "`onlay mirror schema` writes it anew");
+    assert!(printed == kept, "`onlay mirror schema` writes it anew");
 }

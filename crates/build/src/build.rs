@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use onlay_base::{Base, BaseError, BaseImage, Bases, Listings};
 use onlay_dockerfile::Diagnostics;
 use onlay_fetch::FetchOptions;
-use onlay_image::ImageError;
+use onlay_image::{Image, ImageError};
 use onlay_oci::{Platform, PlatformSelection};
 use onlay_store::Location;
 
@@ -56,12 +56,38 @@ impl Builder {
         let images = targets.into_iter().map(|target| {
             let (plan, inputs) = (&plan, inputs.clone());
             async move {
-                let platform_plan = plan(&target.platform)?;
-                self.image(platform_plan, target, options, inputs).await
+                if let Some(kept) = self.kept(&target, options).await? {
+                    return Ok(Ok(kept));
+                }
+                let platform = target.platform.clone();
+                let platform_plan = plan(&platform)?;
+                match self.image(platform_plan, target, options, inputs).await {
+                    Err(BuildError::Step(StepError::Foreign(reason)))
+                        if options.exceptions.leave_out_foreign =>
+                    {
+                        Ok(Err((platform, reason)))
+                    }
+                    other => other.map(Ok),
+                }
             }
         });
-        let images = try_join_all(images).await?;
-        Ok(Built::assemble(images, options, &self.events)?)
+        let (mut edited, mut left_out) = (Vec::new(), Vec::new());
+        for image in try_join_all(images).await? {
+            match image {
+                Ok(image) => edited.push(image),
+                Err(reason) => left_out.push(reason),
+            }
+        }
+        if edited.iter().all(|image| image.is_kept)
+            && let Some((_, reason)) = left_out.pop()
+        {
+            return Err(BuildError::Step(StepError::Foreign(reason)));
+        }
+        let left_out = left_out.into_iter();
+        let left_out = left_out
+            .map(|(platform, reason)| (platform.normalised(), reason.messages()))
+            .collect();
+        Ok(Built::assemble(edited, left_out, options, &self.events)?)
     }
 
     /// What is known of the images that the stages of a recipe start from, for its first platform; one that cannot be
@@ -126,6 +152,25 @@ impl Builder {
         Ok(images.into_iter().map(found).collect())
     }
 
+    /// The image as it is, if lines are not for its system.
+    async fn kept(&self, target: &Target, options: &BuildOptions) -> Result<Option<Edited>, BuildError> {
+        let Some((location, image)) = &target.found else {
+            return Ok(None);
+        };
+        if target.platform.is_linux() || !options.exceptions.keep_other_systems {
+            return Ok(None);
+        }
+        let source = self.bases.resolve(location).await?.source().clone();
+        let (manifest, configuration) = (image.manifest.clone(), image.configuration.clone());
+        Ok(Some(Edited {
+            platform: target.platform.clone(),
+            image: Image::from_base(manifest, configuration, options.time)?,
+            base: Some((source, image.clone())),
+            made: Vec::new(),
+            is_kept: true,
+        }))
+    }
+
     fn warn(&self, message: String) {
         self.events.send(BuildEvent::Warning(message));
     }
@@ -154,6 +199,7 @@ impl Builder {
             base: finished.base,
             image: image.with_unrecorded_labels(&options.labels)?,
             made: finished.made,
+            is_kept: false,
         })
     }
 }

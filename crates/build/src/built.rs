@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use onlay_base::{BaseImage, ImageSource};
 use onlay_image::{FinishedImage, Image, ImageError, IndexError, assemble_index, common_family};
 use onlay_oci::{Descriptor, Document, Platform, Timestamp};
@@ -13,6 +15,8 @@ pub struct Built {
     pub root: Document,
     /// The images, in the base's order.
     pub images: Vec<BuiltImage>,
+    /// Platforms of the base that were left out, as the options allow, and why.
+    pub left_out: Vec<(Platform, String)>,
 }
 
 /// The finished image of one platform.
@@ -28,6 +32,8 @@ pub struct BuiltImage {
     pub source: Option<ImageSource>,
     /// The layers that were made, with their bytes, base layer first.
     pub made: Vec<(Descriptor, Blob)>,
+    /// Whether it is the base's as it is.
+    pub is_kept: bool,
 }
 
 /// The image of one platform when its last line was carried out.
@@ -36,27 +42,36 @@ pub(crate) struct Edited {
     pub(crate) base: Option<(ImageSource, BaseImage)>,
     pub(crate) image: Image,
     pub(crate) made: Vec<MadeLayer>,
+    /// Whether it stays as it is, whatever becomes of the others.
+    pub(crate) is_kept: bool,
 }
 
 impl Built {
     /// Ends the edits: one family for all, a manifest for one image, an index over several.
     pub(crate) fn assemble(
         edited: Vec<Edited>,
+        left_out: Vec<(Platform, String)>,
         options: &BuildOptions,
         events: &Events,
     ) -> Result<Self, AssembleError> {
+        // What stays as it is may be of the other family: so are Docker's official images for Windows.
         let is_annotated = !options.manifest_annotations.is_empty() || !options.index_annotations.is_empty();
         let family = common_family(edited.iter().map(|edited| &edited.image), is_annotated);
+        let no_annotations = BTreeMap::new();
         let mut images = Vec::new();
         for Edited {
             platform,
             base,
             image,
             made,
+            is_kept,
         } in edited
         {
             let created = image.created();
-            let image = image.finish(Some(family), &options.manifest_annotations)?;
+            let image = match is_kept {
+                true => image.finish(None, &no_annotations)?,
+                false => image.finish(Some(family), &options.manifest_annotations)?,
+            };
             if let Some(reason) = &image.converted {
                 events.send(BuildEvent::Warning(format!(
                     "the image for {platform} becomes {family}: {reason}"
@@ -69,14 +84,23 @@ impl Built {
                 created,
                 source: base.map(|(source, _)| source),
                 made,
+                is_kept,
             });
         }
         let finished: Vec<(Platform, FinishedImage)> = images
             .iter()
             .map(|built| (built.platform.clone(), built.image.clone()))
             .collect();
-        let root = assemble_index(&finished, &options.index_annotations)?;
-        Ok(Self { root, images })
+        let of_index = match options.exceptions.index_annotations_need_no_index && finished.len() == 1 {
+            true => &no_annotations,
+            false => &options.index_annotations,
+        };
+        let root = assemble_index(&finished, family, of_index)?;
+        Ok(Self {
+            root,
+            images,
+            left_out,
+        })
     }
 }
 

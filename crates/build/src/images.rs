@@ -87,6 +87,7 @@ mod tests {
             temporary_directory: None,
             lent: Default::default(),
             network: Default::default(),
+            exceptions: Default::default(),
         };
         let images = recipe.images(&options, &Contexts::none()).unwrap();
         images.iter().map(ToString::to_string).collect()

@@ -39,7 +39,7 @@ pub use contexts::{BuildContext, ContextListError, Contexts, TreeError};
 pub use event::{BuildEvent, Events, How, Need, StageBases, StepLayer, StepReport};
 pub use execution::ExecutionError;
 pub use inputs::RepositoryError;
-pub use options::{BuildOptions, Platforms, RunMode};
+pub use options::{BuildOptions, Exceptions, Platforms, RunMode};
 pub use plan::predefined_arguments;
 pub use recipe::{Recipe, RecipeError};
 pub use secrets::{Lent, SecretBytes};

@@ -37,6 +37,20 @@ pub struct BuildOptions {
     pub lent: Lent,
     /// What commands reach of the network unless their line says.
     pub network: Network,
+    /// What becomes of images of the base that the lines cannot be carried out for.
+    pub exceptions: Exceptions,
+}
+
+/// What becomes of images of the base that the lines cannot be carried out for: by default the build fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Those of other systems than Linux stay in the index as they are, byte for byte.
+    pub keep_other_systems: bool,
+    /// Those with lines that would have to be executed, of an architecture that this machine cannot, are left out of the
+    /// index.
+    pub leave_out_foreign: bool,
+    /// Where no index is made, since there is but one image, annotations for it are left out.
+    pub index_annotations_need_no_index: bool,
 }
 
 /// How RUN lines are carried out.

@@ -27,6 +27,9 @@ pub enum StepError {
     /// Something is wrong with the line itself, or with what it does to this base.
     #[error(transparent)]
     Lines(Diagnostics),
+    /// The line would have to be executed, and this machine is of another architecture.
+    #[error(transparent)]
+    Foreign(Diagnostics),
     /// The configuration could not be edited.
     #[error("{place}: the image's configuration could not be edited")]
     Image {
@@ -138,6 +141,14 @@ impl StepError {
             }
             .into(),
         )
+    }
+
+    /// The same, as a matter of the machine and not of the line.
+    pub(crate) fn foreign(self) -> Self {
+        match self {
+            Self::Lines(diagnostics) => Self::Foreign(diagnostics),
+            other => other,
+        }
     }
 
     pub(crate) fn with_hint(self, hint: &str) -> Self {

@@ -86,7 +86,9 @@ fn diagnostics(error: &anyhow::Error) -> Option<&Diagnostics> {
     match error.downcast_ref::<BuildError>()? {
         BuildError::Lines(diagnostics)
         | BuildError::Recipe(RecipeError::Diagnostics(diagnostics))
-        | BuildError::Step(StepError::Lines(diagnostics)) => Some(diagnostics),
+        | BuildError::Step(StepError::Lines(diagnostics) | StepError::Foreign(diagnostics)) => {
+            Some(diagnostics)
+        }
         _ => None,
     }
 }

@@ -187,6 +187,7 @@ impl Request {
             build_platform: host_platform(),
             temporary_directory: self.work.temporary_directory(),
             lent: self.lending.lent(cache_directory.as_deref())?,
+            exceptions: Default::default(),
             network: match self.network {
                 NetworkChoice::Default | NetworkChoice::Host => onlay_sandbox::Network::Host,
                 NetworkChoice::None => onlay_sandbox::Network::None,

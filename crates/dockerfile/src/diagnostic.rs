@@ -102,6 +102,17 @@ impl Diagnostics {
     }
 }
 
+impl Diagnostics {
+    /// Every message with its hint in one line, without places.
+    pub fn messages(&self) -> String {
+        let messages = self.0.iter().map(|wrong| match &wrong.hint {
+            Some(hint) => format!("{} ({hint})", wrong.message),
+            None => wrong.message.clone(),
+        });
+        messages.collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
         Self(vec![diagnostic])

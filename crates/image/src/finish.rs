@@ -17,6 +17,8 @@ pub struct FinishedImage {
     pub platform: Platform,
     /// Why the image no longer uses its base's media types, if it does not.
     pub converted: Option<ConversionReason>,
+    /// Whether it is its base, byte for byte.
+    pub is_base: bool,
 }
 
 impl FinishedImage {
@@ -82,6 +84,7 @@ impl Image {
                 configuration,
                 platform,
                 converted: None,
+                is_base: true,
             });
         }
         let (family, converted) = self.choose_family(family, !annotations.is_empty())?;
@@ -93,6 +96,7 @@ impl Image {
             configuration,
             platform,
             converted,
+            is_base: false,
         })
     }
 

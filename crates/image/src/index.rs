@@ -17,27 +17,28 @@ pub fn common_family<'a>(images: impl IntoIterator<Item = &'a Image>, is_annotat
 /// Puts images together: one is its own manifest, several are an index in the order given.
 ///
 /// The platforms are those of the base's index, which says more than a configuration does (`os.version`), as they stand
-/// there. `annotations` are the index's own.
+/// there. `annotations` are the index's own. The index is of the family that is given, and so are the images; only one that
+/// is its base byte for byte may be of the other, as in Docker's official images, where those for Windows are.
 ///
 /// # Errors
 /// No image, images of both families, or annotations where there is no index or the family has none.
 pub fn assemble_index(
     images: &[(Platform, FinishedImage)],
+    family: Family,
     annotations: &BTreeMap<String, String>,
 ) -> Result<Document, IndexError> {
-    let (first, others) = match images {
+    match images {
         [] => return Err(IndexError::NoImages),
         [(_, _)] if !annotations.is_empty() => return Err(IndexError::AnnotationsOfOne),
         [(_, image)] => return Ok(Document::Manifest(image.manifest.clone())),
-        [(_, first), others @ ..] => (first, others),
-    };
-    let family = first.manifest.family();
+        _ => {}
+    }
     if family == Family::Docker && !annotations.is_empty() {
         return Err(IndexError::AnnotationsOfDocker);
     }
-    for (platform, image) in others {
+    for (platform, image) in images {
         let found = image.manifest.family();
-        if found != family {
+        if found != family && !image.is_base {
             let platform = platform.clone();
             return Err(IndexError::MixedFamilies {
                 platform,
@@ -68,13 +69,11 @@ pub enum IndexError {
     #[error("there is no image to put into an index")]
     NoImages,
     /// Docker's and OCI's media types in one index, which registries refuse or convert.
-    #[error(
-        "image for `{platform}` uses media types of {found}, expected {expected} as in the images before it"
-    )]
+    #[error("image for `{platform}` uses media types of {found}, expected {expected} as the index has")]
     MixedFamilies {
-        /// The first image that differs.
+        /// The image that differs.
         platform: Platform,
-        /// The family of those before it.
+        /// The index's family.
         expected: Family,
         /// Its own.
         found: Family,

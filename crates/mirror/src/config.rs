@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use onlay_dockerfile::{Diagnostics, SourceFile, parse_instructions};
+use onlay_dockerfile::{SourceFile, parse_instructions};
 use onlay_oci::{PlatformSelection, Reference, Registry};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -44,6 +44,19 @@ pub struct Defaults {
     pub referrers: Option<bool>,
     /// Images of higher priority come first where pulls are limited.
     pub priority: Option<i64>,
+    /// What becomes of platforms of which lines would have to be executed on another architecture than the machine's.
+    pub cannot_run: Option<CannotRun>,
+}
+
+/// What becomes of a platform of which lines would have to be executed on another architecture than the machine's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CannotRun {
+    /// The image fails.
+    #[default]
+    Fail,
+    /// The platform is left out of the index.
+    Skip,
 }
 
 /// One image, some or all of its tags.
@@ -65,6 +78,8 @@ pub struct ImageRule {
     pub referrers: Option<bool>,
     /// Images of higher priority come first where pulls are limited.
     pub priority: Option<i64>,
+    /// What becomes of platforms of which lines would have to be executed on another architecture than the machine's.
+    pub cannot_run: Option<CannotRun>,
     /// Lines of a Dockerfile that are added to every tag.
     #[serde(default)]
     pub lines: Vec<Line>,
@@ -188,13 +203,7 @@ impl TryFrom<String> for Line {
     fn try_from(text: String) -> Result<Self, String> {
         match parse_instructions(SourceFile::new("line", text.as_str())) {
             Ok(_) => Ok(Self(text)),
-            Err(Diagnostics(wrong)) => {
-                let messages = wrong.into_iter().map(|wrong| match wrong.hint {
-                    Some(hint) => format!("{} ({hint})", wrong.message),
-                    None => wrong.message,
-                });
-                Err(messages.collect::<Vec<_>>().join("; "))
-            }
+            Err(wrong) => Err(wrong.messages()),
         }
     }
 }

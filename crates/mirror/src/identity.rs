@@ -3,6 +3,8 @@
 use onlay_dockerfile::{Instruction, Located};
 use onlay_oci::{Digest, PlatformSelection, Tag};
 
+use crate::config::CannotRun;
+
 /// What such tags begin with.
 pub(crate) const PREFIX: &str = "onlay-";
 
@@ -17,11 +19,15 @@ pub(crate) fn identity(
     base: &Digest,
     lines: &[Located<Instruction>],
     platforms: &PlatformSelection,
+    cannot_run: CannotRun,
 ) -> Option<Tag> {
     let mut text = format!(
         "recipe {RECIPE}\nbase {base}\nplatforms {}\n",
         platforms_in_words(platforms)
     );
+    if cannot_run == CannotRun::Skip && !lines.is_empty() {
+        text.push_str("cannot run: skip\n");
+    }
     for line in lines {
         text.push_str(&normalised(line));
         text.push('\n');
@@ -60,7 +66,13 @@ mod tests {
 
     fn of(base: &str, lines: &str, platforms: &str) -> String {
         let lines = parse_instructions(SourceFile::new("lines", lines)).unwrap();
-        let tag = identity(&Digest::of(base.as_bytes()), &lines, &platforms.parse().unwrap()).unwrap();
+        let tag = identity(
+            &Digest::of(base.as_bytes()),
+            &lines,
+            &platforms.parse().unwrap(),
+            CannotRun::Fail,
+        )
+        .unwrap();
         tag.as_str().to_owned()
     }
 

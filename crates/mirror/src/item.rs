@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onlay_dockerfile::{Instruction, Located, SourceFile, parse_instructions};
 use onlay_oci::{Digest, PlatformSelection, Reference, Registry, Repository, Tag};
 
-use crate::config::{Config, ConfigError, Defaults, ImageRule, Line, Source};
+use crate::config::{CannotRun, Config, ConfigError, Defaults, ImageRule, Line, Source};
 use crate::naming;
 use crate::select::{Literal, Pattern, TagRule, needs_list, select};
 
@@ -30,6 +30,7 @@ struct Settings {
     platforms: PlatformSelection,
     referrers: bool,
     priority: i64,
+    cannot_run: CannotRun,
 }
 
 /// One image to keep in sync.
@@ -49,6 +50,8 @@ pub struct Item {
     pub referrers: bool,
     /// Higher comes first.
     pub priority: i64,
+    /// What becomes of platforms that lines cannot be executed for.
+    pub cannot_run: CannotRun,
 }
 
 /// The images of a configuration, in its order.
@@ -105,6 +108,7 @@ fn module_rule(config: &Config, source: &Source, tags: &[TagRule]) -> ImageRule 
         platforms: None,
         referrers: None,
         priority: None,
+        cannot_run: None,
         lines: Vec::new(),
         tag_lines: of_image.collect(),
     }
@@ -126,6 +130,7 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
         platforms,
         referrers,
         priority,
+        cannot_run,
     } = &config.defaults;
     let platforms = rule.platforms.as_ref().or(platforms.as_ref());
     Ok(Entry {
@@ -138,6 +143,7 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
             platforms: platforms.map_or(PlatformSelection::All, |platforms| platforms.0.clone()),
             referrers: rule.referrers.or(*referrers).unwrap_or(true),
             priority: rule.priority.or(*priority).unwrap_or_default(),
+            cannot_run: rule.cannot_run.or(*cannot_run).unwrap_or_default(),
         },
         lines: rule.lines.clone(),
         tag_lines: rule.tag_lines.clone(),
@@ -189,6 +195,7 @@ impl Entry {
             platforms: self.settings.platforms.clone(),
             referrers: self.settings.referrers,
             priority: self.settings.priority,
+            cannot_run: self.settings.cannot_run,
         })
     }
 

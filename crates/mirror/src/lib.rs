@@ -22,7 +22,9 @@ mod run;
 mod select;
 mod shard;
 
-pub use config::{Config, ConfigError, Defaults, Host, ImageRule, Line, LinesRule, Platforms, Source};
+pub use config::{
+    CannotRun, Config, ConfigError, Defaults, Host, ImageRule, Line, LinesRule, Platforms, Source,
+};
 pub use item::{Entry, Item, entries};
 pub use module::{ModuleError, from_environment, import};
 pub use naming::Naming;

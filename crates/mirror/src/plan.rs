@@ -235,7 +235,7 @@ impl Mirror {
         let is_as_it_is = item.lines.is_empty() && item.platforms == PlatformSelection::All;
         let identity = match is_as_it_is {
             true => None,
-            false => identity(&base.digest, &item.lines, &item.platforms),
+            false => identity(&base.digest, &item.lines, &item.platforms, item.cannot_run),
         };
         let current = self
             .named(&item.target, item.target.tag(), &held)

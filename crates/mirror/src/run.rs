@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use futures_util::{StreamExt, stream};
-use onlay_build::{BuildOptions, Builder, Built, Platforms, Recipe};
+use onlay_build::{BuildOptions, Builder, Built, Exceptions, Platforms, Recipe};
 use onlay_oci::{Digest, Reference};
 use onlay_push::{CopyOptions, OnRefused, Publication, Pushed, Pusher, TagsInFlight, copy};
 use onlay_registry::{Client, RegistryError};
 use onlay_store::{Destination, Location};
 
-use crate::Shard;
 use crate::budget::Budget;
 use crate::identity::{RECIPE, normalised};
 use crate::plan::{Action, Bring, Plan, Planned, status_of};
 use crate::report::{Outcome, Report, Status};
 use crate::select::Pattern;
+use crate::{CannotRun, Shard};
 
 /// What keeps images in sync. Cloning is cheap.
 #[derive(Clone)]
@@ -84,12 +84,11 @@ impl Mirror {
             return planned.outcome(Status::Postponed, Some(reason), None);
         }
         match self.bring(bring).await {
-            Ok((pushed, reason)) => {
-                let status = if bring.is_patched() {
-                    Status::Patched
-                } else {
-                    Status::Copied
-                };
+            Ok(Brought {
+                status,
+                pushed,
+                reason,
+            }) => {
                 let transfers = pushed.transfers;
                 Outcome {
                     bytes: transfers.copied.1 + transfers.uploaded.1,
@@ -101,7 +100,7 @@ impl Mirror {
         }
     }
 
-    async fn bring(&self, bring: &Bring) -> Result<(Pushed, Option<String>), Unable> {
+    async fn bring(&self, bring: &Bring) -> Result<Brought, Unable> {
         match bring.is_patched() {
             true => self.patch(bring).await,
             false => self.copy(bring).await,
@@ -109,7 +108,7 @@ impl Mirror {
     }
 
     /// Copies it as it is: exactly what was found upstream, whatever its tag names by now.
-    async fn copy(&self, bring: &Bring) -> Result<(Pushed, Option<String>), Unable> {
+    async fn copy(&self, bring: &Bring) -> Result<Brought, Unable> {
         let item = &bring.item;
         let source = Location::Registry(by_digest(&item.source, &bring.base.digest));
         let destination = destination(&item.target)?;
@@ -136,11 +135,15 @@ impl Mirror {
                 "{left_out} manifests that are no images were left out, since the destination refuses them"
             )
         });
-        Ok((copied.pushed, reason))
+        Ok(Brought {
+            status: Status::Copied,
+            pushed: copied.pushed,
+            reason,
+        })
     }
 
     /// Adds the lines, and publishes under both tags.
-    async fn patch(&self, bring: &Bring) -> Result<(Pushed, Option<String>), Unable> {
+    async fn patch(&self, bring: &Bring) -> Result<Brought, Unable> {
         let item = &bring.item;
         let base = by_digest(&item.source, &bring.base.digest);
         let recipe = Recipe::Lines {
@@ -152,9 +155,23 @@ impl Mirror {
             platforms: Platforms::Selected(item.platforms.clone()),
             manifest_annotations: annotations.clone(),
             index_annotations: annotations,
+            exceptions: Exceptions {
+                keep_other_systems: true,
+                leave_out_foreign: item.cannot_run == CannotRun::Skip,
+                index_annotations_need_no_index: true,
+            },
             ..self.build_options.clone()
         };
         let built = self.builder.build(&recipe, &options).await?;
+        if built.images.iter().all(|image| image.is_kept) {
+            // It is for other systems only.
+            return self.copy(bring).await;
+        }
+        let left_out: Vec<String> = built
+            .left_out
+            .iter()
+            .map(|(platform, reason)| format!("without {platform}: {reason}"))
+            .collect();
         let publication = (self.publication)(&built);
         let mut destinations = Vec::new();
         if let Some(identity) = &bring.identity {
@@ -177,13 +194,25 @@ impl Mirror {
             });
         }
         match pushed {
-            Some(pushed) => Ok((pushed, None)),
+            Some(pushed) => Ok(Brought {
+                status: Status::Patched,
+                pushed,
+                reason: (!left_out.is_empty()).then(|| left_out.join("; ")),
+            }),
             None => Err(Unable {
                 status: Status::Failed,
                 reason: "there is no place for it".to_owned(),
             }),
         }
     }
+}
+
+/// An image that was brought.
+struct Brought {
+    status: Status,
+    pushed: Pushed,
+    /// What is to be said of it.
+    reason: Option<String>,
 }
 
 /// The same image was sent once, for two tags.

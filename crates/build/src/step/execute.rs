@@ -120,7 +120,8 @@ fn refuse(
         reason(why)
     );
     Err(blame(line, why, message)
-        .with_hint("choose the platforms with `--platform`; lines that only touch files are interpreted for every platform"))
+        .with_hint("choose the platforms with `--platform`; lines that only touch files are interpreted for every platform")
+        .foreign())
 }
 
 /// What was written to, or removed, although it is mounted.

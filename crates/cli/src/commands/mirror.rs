@@ -268,6 +268,7 @@ impl Mirror {
             temporary_directory: self.work.temporary_directory(),
             lent: Default::default(),
             network: Default::default(),
+            exceptions: Default::default(),
         }
     }
 
