@@ -8,7 +8,7 @@ use std::time::Duration;
 use onlay_testkit::entry::dir;
 use onlay_testkit::{
     EcrAccount, EcrFront, Family, FileKind, HubFront, HubManners, Image, Layer, Layout, LoggedRequest,
-    Platform, Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
+    Platform, Registry, Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
 };
 
 use crate::copy::raw;
@@ -48,7 +48,9 @@ struct Case {
     hub: HubFront,
     ecr: EcrFront,
     home: Home,
-    endpoints: [String; 2],
+    /// What stands for ECR Public; it is empty.
+    public: Registry,
+    endpoints: [String; 3],
 }
 
 impl Case {
@@ -69,14 +71,17 @@ impl Case {
         for (repository, tag) in IMAGES {
             upload_layout(&home.join("base"), "1", hub.behind(), repository, tag, None);
         }
+        let public = Registry::start();
         let endpoints = [
             format!("docker.io=http://{}/", hub.host()),
             format!("{HOST}=http://{}/", ecr.host()),
+            format!("public.ecr.aws=http://{}/", public.host()),
         ];
         let case = Self {
             hub,
             ecr,
             home,
+            public,
             endpoints,
         };
         case.home.write("terraform.tfvars", INPUTS);
@@ -91,6 +96,8 @@ impl Case {
             &self.endpoints[0],
             "--registry-endpoint",
             &self.endpoints[1],
+            "--registry-endpoint",
+            &self.endpoints[2],
         ];
         [
             &["mirror", "mirror.yaml", "--registry", HOST][..],
@@ -466,6 +473,107 @@ fn a_run_that_was_killed_is_finished_by_the_next() {
         let name = repository.trim_start_matches("library/");
         assert!(case.kept(name, tag).is_some(), "{name}:{tag}");
     }
+}
+
+/// A task that is ended by its scheduler finishes what is under way, begins nothing, and says so.
+#[test]
+fn a_run_that_is_asked_to_end_ends_in_an_orderly_way() {
+    let case = Case::new(None);
+    let running = case
+        .home
+        .command(&case.arguments(&["--concurrency", "1", "--report", "report.json"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    for _ in 0..400 {
+        if !case.writes().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let process = rustix::process::Pid::from_raw(running.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let ended = Run::of(running.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(75), "{}", ended.stdout);
+    let copied = count(&ended, "copied") + count(&ended, "patched");
+    assert!(
+        copied >= 1 && count(&ended, "postponed") + copied == 6,
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.contains("asked to end"), "{}", ended.stdout);
+    assert!(case.home.join("report.json").exists());
+    assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), copied);
+}
+
+/// Docker's official images are at ECR Public, too, and taken from there only if they are the same.
+#[test]
+fn what_docker_hub_does_not_give_comes_from_ecr_public_if_it_is_the_same() {
+    let case = Case::new(Some(4));
+    let config = "namespace: ecsclone\nimages:\n\
+        \x20 - {source: redis, tags: [latest], priority: 9}\n\
+        \x20 - {source: mongo, tags: [latest], lines: [RUN mkdir /etc/made]}\n\
+        \x20 - {source: nginx, tags: [stable]}\n";
+    case.home.write("mirror.yaml", config);
+    upload_layout(
+        &case.home.join("base"),
+        "1",
+        case.public.host(),
+        "docker/library/mongo",
+        "latest",
+        None,
+    );
+    let other = Layout::create(case.home.join("other"));
+    let image = Image::new(Platform::amd64()).layer(Layer::new(&[dir("other")]));
+    other.tag(&other.write_image(&image), "1");
+    upload_layout(
+        other.dir(),
+        "1",
+        case.public.host(),
+        "docker/library/nginx",
+        "stable",
+        None,
+    );
+    let run = case.mirror(&[]);
+    assert_eq!(run.code, Some(75), "{}", run.stdout);
+    assert_eq!(
+        (
+            count(&run, "copied"),
+            count(&run, "patched"),
+            count(&run, "postponed")
+        ),
+        (1, 1, 1),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("from public.ecr.aws: docker.io allows 1 more pulls"),
+        "{}",
+        run.stdout
+    );
+    assert!(case.kept("mongo", "latest").is_some() && case.kept("nginx", "stable").is_none());
+    let manifest = raw(case.ecr.behind(), "ecsclone/mongo", "latest");
+    assert!(String::from_utf8_lossy(&manifest).contains("docker.io/library/mongo:latest"));
+    let none = case.mirror(&["--only", "mongo"]).success();
+    assert_eq!(count(&none, "unchanged"), 1, "{}", none.stdout);
+}
+
+#[test]
+fn what_is_replaced_keeps_another_tag_if_asked() {
+    let case = Case::new(None);
+    let config = "namespace: ecsclone\ndefaults: {previous: '{tag}-previous'}\nimages:\n  - {source: redis, tags: [latest]}\n";
+    case.home.write("mirror.yaml", config);
+    case.mirror(&[]).success();
+    let before = case.kept("redis", "latest");
+    assert_eq!(case.kept("redis", "latest-previous"), None);
+    case.move_upstream("library/redis", "latest");
+    case.mirror(&[]).success();
+    assert_ne!(case.kept("redis", "latest"), before);
+    assert_eq!(case.kept("redis", "latest-previous"), before);
+    assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), 1);
 }
 
 #[test]

@@ -21,9 +21,10 @@ use onlay_push::TagsInFlight;
 
 use crate::arguments::{Command, Onlay};
 use crate::exit_code;
+use crate::shutdown::Drain;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight, drain: &Drain) -> anyhow::Result<ExitCode> {
     match onlay.command {
         Command::Apply(apply) => apply.run(in_flight).await?,
         Command::Build(build) => build.run(in_flight).await?,
@@ -36,7 +37,7 @@ pub(crate) async fn run(onlay: Onlay, in_flight: &TagsInFlight) -> anyhow::Resul
         Command::Ls(ls) => ls.run().await?,
         Command::Tags(tags) => tags.run().await?,
         Command::Doctor(doctor) => return doctor.run().await,
-        Command::Mirror(mirror) => return mirror.run(in_flight).await,
+        Command::Mirror(mirror) => return mirror.run(in_flight, drain).await,
         Command::Login(login) => login.run().await?,
         Command::Logout(logout) => logout.run().await?,
     }

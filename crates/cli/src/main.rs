@@ -40,7 +40,7 @@ use onlay_push::TagsInFlight;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use arguments::Onlay;
-use shutdown::Signals;
+use shutdown::{Drain, Signals};
 
 fn main() -> ExitCode {
     // The other side of the sandbox, before anything is read or started.
@@ -56,13 +56,21 @@ fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start threads")),
     };
     let code = runtime.block_on(async {
-        let signals = Signals::listen();
+        let mut signals = Signals::listen();
         let in_flight = TagsInFlight::none();
-        let mut command = pin!(commands::run(arguments, &in_flight));
-        let signal = tokio::select! {
+        let drain = Drain::new();
+        let mut command = pin!(commands::run(arguments, &in_flight, &drain));
+        let mut signal = tokio::select! {
             result = &mut command => return ended(result),
-            signal = shutdown::requested(signals) => signal,
+            signal = shutdown::requested(&mut signals) => signal,
         };
+        if drain.begin() {
+            tokio::select! {
+                result = &mut command => return ended(result),
+                again = shutdown::requested(&mut signals) => signal = again,
+                () = tokio::time::sleep(shutdown::DRAIN) => {}
+            }
+        }
         // A tag that is being moved gets there or does not; then it is known which.
         tokio::select! {
             result = &mut command => ended(result),

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::{exit_code, terminal};
 
@@ -19,6 +20,28 @@ pub(crate) enum Shutdown {
 
 /// How long a tag that is being moved is waited for. Engines send SIGKILL 30 seconds after SIGTERM, some earlier.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a command that ends in an orderly way has for it. Engines send SIGKILL 30 seconds after SIGTERM.
+pub(crate) const DRAIN: Duration = Duration::from_secs(25);
+
+/// Asks a command to end in an orderly way, if it has an ear for that.
+pub(crate) struct Drain(watch::Sender<bool>);
+
+impl Drain {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// The ear: it is to end when this turns to true.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+
+    /// Asks; tells whether anybody hears it.
+    pub(crate) fn begin(&self) -> bool {
+        self.0.send(true).is_ok()
+    }
+}
 
 /// The ears for signals, open from the moment this is made.
 pub(crate) struct Signals {
@@ -42,8 +65,8 @@ impl Signals {
 
 /// Waits until the run is asked to end. What is in flight is dropped then, but for tags: those come last, so nothing is
 /// published half.
-pub(crate) async fn requested(signals: Option<Signals>) -> Shutdown {
-    let Some(mut signals) = signals else {
+pub(crate) async fn requested(signals: &mut Option<Signals>) -> Shutdown {
+    let Some(signals) = signals else {
         return std::future::pending().await;
     };
     tokio::select! {

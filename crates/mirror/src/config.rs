@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use onlay_dockerfile::{SourceFile, parse_instructions};
-use onlay_oci::{PlatformSelection, Reference, Registry};
+use onlay_oci::{PlatformSelection, Reference, Registry, Tag};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -46,6 +46,11 @@ pub struct Defaults {
     pub priority: Option<i64>,
     /// What becomes of platforms of which lines would have to be executed on another architecture than the machine's.
     pub cannot_run: Option<CannotRun>,
+    /// Whether Docker's official images are brought from ECR Public where Docker Hub allows no more pulls and the digest is
+    /// the same there; yes unless it is said.
+    pub fall_back: Option<bool>,
+    /// The tag that an image keeps when it is replaced, such as `{tag}-previous`.
+    pub previous: Option<PreviousTag>,
 }
 
 /// What becomes of a platform of which lines would have to be executed on another architecture than the machine's.
@@ -80,6 +85,10 @@ pub struct ImageRule {
     pub priority: Option<i64>,
     /// What becomes of platforms of which lines would have to be executed on another architecture than the machine's.
     pub cannot_run: Option<CannotRun>,
+    /// Whether it may come from ECR Public.
+    pub fall_back: Option<bool>,
+    /// The tag that an image keeps when it is replaced, such as `{tag}-previous`.
+    pub previous: Option<PreviousTag>,
     /// Lines of a Dockerfile that are added to every tag.
     #[serde(default)]
     pub lines: Vec<Line>,
@@ -113,6 +122,11 @@ pub struct Source(String);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Platforms(pub PlatformSelection);
+
+/// A tag made from another one, with `{tag}` in the place of that.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PreviousTag(String);
 
 /// A line of a Dockerfile, or several that belong together, such as one with a heredoc.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -189,6 +203,26 @@ impl TryFrom<String> for Source {
     }
 }
 
+impl PreviousTag {
+    pub(crate) fn of(&self, tag: &Tag) -> Option<Tag> {
+        self.0.replace("{tag}", tag.as_str()).parse().ok()
+    }
+}
+
+impl TryFrom<String> for PreviousTag {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let made = text.replace("{tag}", "1").parse::<Tag>();
+        match made {
+            Ok(_) if text.contains("{tag}") && text != "{tag}" => Ok(Self(text)),
+            _ => Err(format!(
+                "`{text}`: expected a tag with `{{tag}}` in it, such as `{{tag}}-previous`"
+            )),
+        }
+    }
+}
+
 impl Line {
     /// As it is written.
     pub fn as_str(&self) -> &str {
@@ -246,6 +280,7 @@ schema_of_text! {
     Host: "The host of a registry.",
     Line: "An instruction of a Dockerfile, such as `RUN mkdir /etc/vault`.",
     Source: "An image without tag and digest.",
+    PreviousTag: "A tag with `{tag}` in it, such as `{tag}-previous`.",
     Platforms: "`all`, or a list of platforms between commas."
 }
 

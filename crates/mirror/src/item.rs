@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onlay_dockerfile::{Instruction, Located, SourceFile, parse_instructions};
 use onlay_oci::{Digest, PlatformSelection, Reference, Registry, Repository, Tag};
 
-use crate::config::{CannotRun, Config, ConfigError, Defaults, ImageRule, Line, Source};
+use crate::config::{CannotRun, Config, ConfigError, Defaults, ImageRule, Line, PreviousTag, Source};
 use crate::naming;
 use crate::select::{Literal, Pattern, TagRule, needs_list, select};
 
@@ -31,6 +31,8 @@ struct Settings {
     referrers: bool,
     priority: i64,
     cannot_run: CannotRun,
+    fall_back: bool,
+    previous: Option<PreviousTag>,
 }
 
 /// One image to keep in sync.
@@ -52,6 +54,10 @@ pub struct Item {
     pub priority: i64,
     /// What becomes of platforms that lines cannot be executed for.
     pub cannot_run: CannotRun,
+    /// Whether it may come from ECR Public.
+    pub fall_back: bool,
+    /// The tag that what it replaces is to have.
+    pub previous: Option<Tag>,
 }
 
 /// The images of a configuration, in its order.
@@ -109,6 +115,8 @@ fn module_rule(config: &Config, source: &Source, tags: &[TagRule]) -> ImageRule 
         referrers: None,
         priority: None,
         cannot_run: None,
+        fall_back: None,
+        previous: None,
         lines: Vec::new(),
         tag_lines: of_image.collect(),
     }
@@ -131,6 +139,8 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
         referrers,
         priority,
         cannot_run,
+        fall_back,
+        previous,
     } = &config.defaults;
     let platforms = rule.platforms.as_ref().or(platforms.as_ref());
     Ok(Entry {
@@ -144,6 +154,8 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
             referrers: rule.referrers.or(*referrers).unwrap_or(true),
             priority: rule.priority.or(*priority).unwrap_or_default(),
             cannot_run: rule.cannot_run.or(*cannot_run).unwrap_or_default(),
+            fall_back: rule.fall_back.or(*fall_back).unwrap_or(true),
+            previous: rule.previous.as_ref().or(previous.as_ref()).cloned(),
         },
         lines: rule.lines.clone(),
         tag_lines: rule.tag_lines.clone(),
@@ -196,6 +208,12 @@ impl Entry {
             referrers: self.settings.referrers,
             priority: self.settings.priority,
             cannot_run: self.settings.cannot_run,
+            fall_back: self.settings.fall_back,
+            previous: self
+                .settings
+                .previous
+                .as_ref()
+                .and_then(|previous| previous.of(&literal.tag)),
         })
     }
 

@@ -10,6 +10,7 @@
 //! So a run without change costs one HEAD upstream for each image, which nobody counts, and one look at each repository of the
 //! destination. Nothing is fetched that the configuration does not name.
 
+mod bring;
 mod budget;
 mod config;
 mod identity;
@@ -21,9 +22,11 @@ mod report;
 mod run;
 mod select;
 mod shard;
+mod stop;
 
 pub use config::{
-    CannotRun, Config, ConfigError, Defaults, Host, ImageRule, Line, LinesRule, Platforms, Source,
+    CannotRun, Config, ConfigError, Defaults, Host, ImageRule, Line, LinesRule, Platforms, PreviousTag,
+    Source,
 };
 pub use item::{Entry, Item, entries};
 pub use module::{ModuleError, from_environment, import};
@@ -33,3 +36,4 @@ pub use report::{Outcome, Report, Status};
 pub use run::{Mirror, Progress};
 pub use select::{Literal, Pattern, TagRule};
 pub use shard::Shard;
+pub use stop::Stop;

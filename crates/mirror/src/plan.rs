@@ -53,8 +53,8 @@ pub struct Bring {
     pub(crate) identity: Option<Tag>,
     /// How many pulls it needs, as far as that can be told.
     pub pulls: u64,
-    /// Whether something is there already, which is replaced.
-    pub replaces: bool,
+    /// What is there already, and is replaced.
+    pub replaces: Option<Digest>,
 }
 
 impl Plan {
@@ -74,6 +74,11 @@ impl Bring {
     /// Whether lines are added.
     pub fn is_patched(&self) -> bool {
         !self.item.lines.is_empty()
+    }
+
+    /// The tag that what is replaced is to have, and its digest.
+    pub(crate) fn previous(&self) -> Option<(&Tag, &Digest)> {
+        self.item.previous.as_ref().zip(self.replaces.as_ref())
     }
 }
 
@@ -252,7 +257,7 @@ impl Mirror {
                 item,
                 base,
                 identity,
-                replaces: current.is_some(),
+                replaces: current,
             })),
         })
     }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use futures_util::{StreamExt, stream};
-use onlay_build::{BuildOptions, Builder, Built, Exceptions, Platforms, Recipe};
-use onlay_oci::{Digest, Reference};
-use onlay_push::{CopyOptions, OnRefused, Publication, Pushed, Pusher, TagsInFlight, copy};
-use onlay_registry::{Client, RegistryError};
-use onlay_store::{Destination, Location};
+use onlay_build::{BuildOptions, Builder, Built};
+use onlay_oci::Reference;
+use onlay_push::{Publication, Pusher, TagsInFlight};
+use onlay_registry::Client;
 
+use crate::bring::{Brought, Unable};
 use crate::budget::Budget;
-use crate::identity::{RECIPE, normalised};
-use crate::plan::{Action, Bring, Plan, Planned, status_of};
+use crate::plan::{Action, Bring, Plan, Planned};
 use crate::report::{Outcome, Report, Status};
 use crate::select::Pattern;
-use crate::{CannotRun, Shard};
+use crate::{Shard, Stop};
 
 /// What keeps images in sync. Cloning is cheap.
 #[derive(Clone)]
@@ -38,6 +37,8 @@ pub struct Mirror {
     pub shard: Shard,
     /// Only images of which source or target match.
     pub only: Option<Pattern>,
+    /// Whether the run is asked to end.
+    pub stop: Stop,
 }
 
 /// Told of each image that has ended.
@@ -78,12 +79,18 @@ impl Mirror {
             Action::Ended(status, reason) => return planned.outcome(*status, Some(reason.clone()), None),
             Action::Bring(bring) => bring,
         };
-        if let Err(left) = budget.take(bring.item.source.registry(), bring.pulls) {
-            let (registry, needed) = (bring.item.source.registry(), bring.pulls);
-            let reason = format!("{registry} allows {left} more pulls, and about {needed} are needed");
+        if self.stop.is_asked() {
+            let reason = "the run was asked to end".to_owned();
             return planned.outcome(Status::Postponed, Some(reason), None);
         }
-        match self.bring(bring).await {
+        let brought = tokio::select! {
+            brought = self.bring_within(bring, budget) => brought,
+            () = self.out_of_time() => Err(Unable {
+                status: Status::Postponed,
+                reason: "the run was asked to end before it was there".to_owned(),
+            }),
+        };
+        match brought {
             Ok(Brought {
                 status,
                 pushed,
@@ -100,200 +107,63 @@ impl Mirror {
         }
     }
 
-    async fn bring(&self, bring: &Bring) -> Result<Brought, Unable> {
-        match bring.is_patched() {
-            true => self.patch(bring).await,
-            false => self.copy(bring).await,
-        }
-    }
-
-    /// Copies it as it is: exactly what was found upstream, whatever its tag names by now.
-    async fn copy(&self, bring: &Bring) -> Result<Brought, Unable> {
-        let item = &bring.item;
-        let source = Location::Registry(by_digest(&item.source, &bring.base.digest));
-        let destination = destination(&item.target)?;
-        let options = CopyOptions {
-            platforms: item.platforms.clone(),
-            referrers: item.referrers,
-            on_refused: OnRefused::Skip,
-            in_flight: self.in_flight.clone(),
+    /// Brings it from upstream while pulls are left there, else from where the same image is, too.
+    async fn bring_within(&self, bring: &Bring, budget: &Budget) -> Result<Brought, Unable> {
+        let upstream = &bring.item.source;
+        let postponed = match budget.take(upstream.registry(), bring.pulls) {
+            Ok(()) => match self.bring(bring, upstream).await {
+                Err(unable) if unable.status == Status::Postponed => unable,
+                ended => return ended,
+            },
+            Err(left) => {
+                let (registry, needed) = (upstream.registry(), bring.pulls);
+                Unable {
+                    status: Status::Postponed,
+                    reason: format!("{registry} allows {left} more pulls, and about {needed} are needed"),
+                }
+            }
         };
-        let copied = copy(&self.client, &source, &destination, &options).await?;
-        if let Some(identity) = &bring.identity {
-            let repository = self
-                .client
-                .repository(item.target.registry(), item.target.repository());
-            let digest = copied.pushed.digest.to_string();
-            let (document, _) = repository.pull_manifest(&digest).await?;
-            repository
-                .put_manifest(identity.as_str(), &document.descriptor(), document.bytes())
-                .await?;
-        }
-        let left_out = copied.left_out.len();
-        let reason = (left_out > 0).then(|| {
-            format!(
-                "{left_out} manifests that are no images were left out, since the destination refuses them"
-            )
-        });
+        let Some(other) = self.other_source(bring).await else {
+            return Err(postponed);
+        };
+        let brought = self.bring(bring, &other).await?;
+        let from = format!("from {}: {}", other.registry(), postponed.reason);
+        let reason = brought
+            .reason
+            .map_or(from.clone(), |reason| format!("{reason}; {from}"));
         Ok(Brought {
-            status: Status::Copied,
-            pushed: copied.pushed,
-            reason,
+            reason: Some(reason),
+            ..brought
         })
     }
 
-    /// Adds the lines, and publishes under both tags.
-    async fn patch(&self, bring: &Bring) -> Result<Brought, Unable> {
-        let item = &bring.item;
-        let base = by_digest(&item.source, &bring.base.digest);
-        let recipe = Recipe::Lines {
-            base: Location::Registry(base),
-            lines: item.lines.clone(),
-        };
-        let annotations = annotations(bring);
-        let options = BuildOptions {
-            platforms: Platforms::Selected(item.platforms.clone()),
-            manifest_annotations: annotations.clone(),
-            index_annotations: annotations,
-            exceptions: Exceptions {
-                keep_other_systems: true,
-                leave_out_foreign: item.cannot_run == CannotRun::Skip,
-                index_annotations_need_no_index: true,
-            },
-            ..self.build_options.clone()
-        };
-        let built = self.builder.build(&recipe, &options).await?;
-        if built.images.iter().all(|image| image.is_kept) {
-            // It is for other systems only.
-            return self.copy(bring).await;
+    /// Where an image of Docker's official ones is, too, if it is the same there.
+    ///
+    /// Source: AWS, "Docker Official Images now available on Amazon ECR Public" (2021).
+    async fn other_source(&self, bring: &Bring) -> Option<Reference> {
+        let (item, digest) = (&bring.item, &bring.base.digest);
+        let name = item.source.repository().as_str();
+        if !item.fall_back || !item.source.registry().is_docker_hub() || !name.starts_with("library/") {
+            return None;
         }
-        let left_out: Vec<String> = built
-            .left_out
-            .iter()
-            .map(|(platform, reason)| format!("without {platform}: {reason}"))
-            .collect();
-        let publication = (self.publication)(&built);
-        let mut destinations = Vec::new();
-        if let Some(identity) = &bring.identity {
-            let (registry, repository) = (item.target.registry().clone(), item.target.repository().clone());
-            destinations.push(destination(&Reference::new(
-                registry,
-                repository,
-                Some(identity.clone()),
-                None,
-            ))?);
-        }
-        destinations.push(destination(&item.target)?);
-        let mut pushed = None;
-        let results = self.pusher.push(&publication, &destinations, |_, _| ()).await;
-        for result in results {
-            let result = result.map_err(|error| Unable::of(&error))?;
-            pushed = Some(match pushed {
-                None => result,
-                Some(Pushed { transfers, .. }) => both(result, &transfers),
-            });
-        }
-        match pushed {
-            Some(pushed) => Ok(Brought {
-                status: Status::Patched,
-                pushed,
-                reason: (!left_out.is_empty()).then(|| left_out.join("; ")),
-            }),
-            None => Err(Unable {
-                status: Status::Failed,
-                reason: "there is no place for it".to_owned(),
-            }),
-        }
+        let other: Reference = format!("public.ecr.aws/docker/{name}@{digest}").parse().ok()?;
+        let repository = self.client.source(&other).ok()?;
+        // Whatever goes wrong there, what went wrong upstream is what is said.
+        let there = repository.head_manifest(&digest.to_string()).await.ok()??;
+        (there.digest == *digest).then_some(other)
     }
-}
 
-/// An image that was brought.
-struct Brought {
-    status: Status,
-    pushed: Pushed,
-    /// What is to be said of it.
-    reason: Option<String>,
-}
-
-/// The same image was sent once, for two tags.
-fn both(last: Pushed, first: &onlay_push::Transfers) -> Pushed {
-    let transfers = if last.transfers.copied.1 + last.transfers.uploaded.1 > first.copied.1 + first.uploaded.1
-    {
-        last.transfers
-    } else {
-        *first
-    };
-    Pushed { transfers, ..last }
+    /// Waits until what is under way has to be left, but for tags that are being moved.
+    async fn out_of_time(&self) {
+        self.stop.out_of_time().await;
+        self.in_flight.settled().await;
+    }
 }
 
 fn priority(planned: &Planned) -> i64 {
     match &planned.action {
         Action::Bring(bring) => bring.item.priority,
         Action::Unchanged(_) | Action::Ended(..) => i64::MAX,
-    }
-}
-
-fn by_digest(source: &Reference, digest: &Digest) -> Reference {
-    let (registry, repository) = (source.registry().clone(), source.repository().clone());
-    Reference::new(registry, repository, source.tag().cloned(), Some(digest.clone()))
-}
-
-fn destination(target: &Reference) -> Result<Destination, Unable> {
-    target
-        .to_string()
-        .parse()
-        .map_err(|error: onlay_store::LocationError| Unable {
-            status: Status::Failed,
-            reason: error.to_string(),
-        })
-}
-
-/// What people look for in an image that was made from another (image-spec annotations.md), and what onlay knows it by.
-fn annotations(bring: &Bring) -> BTreeMap<String, String> {
-    let lines: Vec<String> = bring.item.lines.iter().map(normalised).collect();
-    BTreeMap::from([
-        (
-            "org.opencontainers.image.base.name".to_owned(),
-            bring.item.source.to_string(),
-        ),
-        (
-            "org.opencontainers.image.base.digest".to_owned(),
-            bring.base.digest.to_string(),
-        ),
-        ("onlay.lines".to_owned(), lines.join("\n")),
-        ("onlay.recipe".to_owned(), RECIPE.to_string()),
-    ])
-}
-
-/// Why an image was not brought.
-struct Unable {
-    status: Status,
-    reason: String,
-}
-
-impl Unable {
-    /// What lies at the bottom decides: a limit leaves it for the next run.
-    fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut status = Status::Failed;
-        let mut current = Some(error);
-        while let Some(error) = current {
-            if let Some(error) = error.downcast_ref::<RegistryError>()
-                && status_of(error) == Status::Postponed
-            {
-                status = Status::Postponed;
-            }
-            current = error.source();
-        }
-        Self {
-            status,
-            reason: chain(error),
-        }
-    }
-}
-
-impl<E: Error + 'static> From<E> for Unable {
-    fn from(error: E) -> Self {
-        Self::of(&error)
     }
 }
 

@@ -10,7 +10,9 @@ use clap::{Args, Subcommand};
 use onlay_base::Bases;
 use onlay_build::{BuildOptions, Builder, Contexts, Platforms, RunMode};
 use onlay_layer::CompressionOptions;
-use onlay_mirror::{Config, Entry, Pattern, Plan, Report, Shard, Status, entries, from_environment, import};
+use onlay_mirror::{
+    Config, Entry, Pattern, Plan, Report, Shard, Status, Stop, entries, from_environment, import,
+};
 use onlay_oci::{PlatformSelection, Registry};
 use onlay_push::{Pusher, TagsInFlight};
 use onlay_registry::Secret;
@@ -24,6 +26,7 @@ use crate::options::{OutputFormat, RegistryOptions, WorkOptions, host_platform};
 use crate::progress::Progress;
 use crate::publish::threads;
 use crate::session::Session;
+use crate::shutdown::Drain;
 
 /// Keep many images in sync, with added lines
 ///
@@ -65,6 +68,10 @@ pub(crate) struct Mirror {
     #[arg(long, value_name = "I/N|auto")]
     shard: Option<String>,
 
+    /// Do it once, as it is done without `--every`
+    #[arg(long, conflicts_with = "every")]
+    once: bool,
+
     /// Do it again and again, with this time between: 30m, 6h, 1d
     #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with = "plan")]
     every: Option<Duration>,
@@ -89,6 +96,12 @@ pub(crate) struct Mirror {
     registry: RegistryOptions,
     #[command(flatten)]
     work: WorkOptions,
+}
+
+/// What decides how a run ends that is asked to.
+struct Ends {
+    in_flight: TagsInFlight,
+    stop: Stop,
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,7 +133,7 @@ impl Other {
 
 impl Mirror {
     /// Mirrors, and says what became of each image.
-    pub(crate) async fn run(mut self, in_flight: &TagsInFlight) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(mut self, in_flight: &TagsInFlight, drain: &Drain) -> anyhow::Result<ExitCode> {
         if let Some(other) = &self.other {
             show::print(&other.text()?)?;
             return Ok(ExitCode::from(exit_code::DONE));
@@ -129,33 +142,30 @@ impl Mirror {
         self.registry.credentials.docker_hub = docker_hub_of_environment();
         self.registry_options();
         let progress = Progress::new(&self.work.show)?;
-        let result = self.go_on(&entries, &progress, in_flight).await;
+        let ends = Ends {
+            in_flight: in_flight.clone(),
+            stop: Stop::when(drain.subscribe()),
+        };
+        let result = self.go_on(&entries, &progress, &ends).await;
         progress.finish();
         result
     }
 
-    async fn go_on(
-        &self,
-        entries: &[Entry],
-        progress: &Progress,
-        in_flight: &TagsInFlight,
-    ) -> anyhow::Result<ExitCode> {
+    async fn go_on(&self, entries: &[Entry], progress: &Progress, ends: &Ends) -> anyhow::Result<ExitCode> {
         loop {
-            let code = self.once(entries, progress, in_flight).await?;
+            let code = self.round(entries, progress, ends).await?;
             let Some(pause) = self.every else { return Ok(code) };
             progress.status("waiting for the next round".to_owned());
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = ends.stop.asked() => return Ok(code),
+            }
         }
     }
 
     /// One round, with connections, tokens and limits of its own.
-    async fn once(
-        &self,
-        entries: &[Entry],
-        progress: &Progress,
-        in_flight: &TagsInFlight,
-    ) -> anyhow::Result<ExitCode> {
-        let mirror = self.mirror(progress, in_flight)?;
+    async fn round(&self, entries: &[Entry], progress: &Progress, ends: &Ends) -> anyhow::Result<ExitCode> {
+        let mirror = self.mirror(progress, ends)?;
         progress.status("looking at both sides".to_owned());
         let plan = mirror.plan(entries).await;
         if self.plan {
@@ -179,7 +189,7 @@ impl Mirror {
         let (count, ended) = (plan.images.len(), AtomicUsize::new(0));
         let tell = |_: &onlay_mirror::Outcome| {
             let ended = ended.fetch_add(1, Ordering::Relaxed) + 1;
-            progress.status(format!("{ended} of {count} images"));
+            progress.status(format!("{} {ended} of {count} images", bar(ended, count)));
         };
         mirror.carry_out(plan, &tell).await
     }
@@ -219,7 +229,7 @@ impl Mirror {
             .map_err(|error| Usage(error.to_string()))
     }
 
-    fn mirror(&self, progress: &Progress, in_flight: &TagsInFlight) -> anyhow::Result<onlay_mirror::Mirror> {
+    fn mirror(&self, progress: &Progress, ends: &Ends) -> anyhow::Result<onlay_mirror::Mirror> {
         let session = Session::start(
             &self.registry,
             self.work.cache_dir.as_deref(),
@@ -242,14 +252,15 @@ impl Mirror {
             pusher: Pusher {
                 client: session.client.clone(),
                 temporary_directory: self.work.temporary_directory(),
-                in_flight: in_flight.clone(),
+                in_flight: ends.in_flight.clone(),
                 growing: None,
             },
             publication,
-            in_flight: in_flight.clone(),
+            in_flight: ends.in_flight.clone(),
             concurrency: self.concurrency.into(),
             shard: self.shard()?,
             only: only.map_err(|error| Usage(format!("`--only`: {error}")))?,
+            stop: ends.stop.clone(),
         })
     }
 
@@ -279,6 +290,13 @@ impl Mirror {
             Some(text) => text.parse().map_err(|error| Usage(format!("`--shard`: {error}"))),
         }
     }
+}
+
+/// How much of it is done, in twenty characters.
+fn bar(done: usize, count: usize) -> String {
+    const WIDTH: usize = 20;
+    let filled = (done * WIDTH).checked_div(count).unwrap_or(WIDTH).min(WIDTH);
+    format!("[{:<WIDTH$}]", "#".repeat(filled))
 }
 
 fn code(report: &Report) -> u8 {

@@ -72,7 +72,7 @@ fn row(planned: &onlay_mirror::Planned) -> Row<'_> {
         Action::Unchanged(_) => ("unchanged", None, None),
         Action::Bring(bring) => {
             let action = if bring.is_patched() { "patch" } else { "copy" };
-            let reason = bring.replaces.then_some("replaces what is there");
+            let reason = bring.replaces.is_some().then_some("replaces what is there");
             (action, Some(bring.pulls), reason)
         }
         Action::Ended(Status::Refused, reason) => ("refuse", None, Some(reason.as_str())),
