@@ -1,18 +1,22 @@
 //! `onlay mirror`: Docker Hub's front on one side, Amazon ECR's on the other, real registries behind both.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use onlay_testkit::entry::dir;
 use onlay_testkit::{
-    EcrAccount, EcrFront, Family, FileKind, HubFront, HubManners, Image, Layer, Layout, LoggedRequest,
-    Platform, Registry, Strictness, TestBase, flatten_layout, upload_layout, validate_registry,
+    Credential, EcrAccount, EcrFront, Family, FileKind, HubFront, HubManners, Image, Layer, Layout,
+    LoggedRequest, Platform, Registry, Strictness, TestBase, flatten_layout, upload_layout,
+    validate_registry,
 };
 
 use crate::copy::raw;
-use crate::ecr::HOST;
+use crate::ecr::{HOST, Moto};
 use crate::onlay::{Home, Run};
 
 /// The inputs of the Terraform module, as its users write them: 5 images, 6 tags, 2 of them with lines.
@@ -55,10 +59,14 @@ struct Case {
 
 impl Case {
     fn new(pulls: Option<u32>) -> Self {
-        let hub = HubFront::start(HubManners {
+        Self::with(HubManners {
             pulls,
             ..HubManners::default()
-        });
+        })
+    }
+
+    fn with(manners: HubManners) -> Self {
+        let hub = HubFront::start(manners);
         let ecr = EcrFront::start(EcrAccount::default());
         let home = Home::new()
             .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
@@ -574,6 +582,119 @@ fn what_is_replaced_keeps_another_tag_if_asked() {
     assert_ne!(case.kept("redis", "latest"), before);
     assert_eq!(case.kept("redis", "latest-previous"), before);
     assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), 1);
+}
+
+/// moto's server stands for Secrets Manager, Parameter Store and SNS.
+#[test]
+fn passwords_come_from_aws_and_somebody_is_told() {
+    let case = Case::with(HubManners {
+        pulls: None,
+        login: Some(Credential::new("team", "dckr_pat")),
+        ..HubManners::default()
+    });
+    let moto = Moto::start();
+    let ask = |target: &str, body: &str| moto.ask(target, body);
+    ask(
+        "secretsmanager.CreateSecret",
+        r#"{"Name": "hub", "SecretString": "{\"username\": \"team\", \"accessToken\": \"dckr_pat\"}"}"#,
+    );
+    ask(
+        "AmazonSSM.PutParameter",
+        r#"{"Name": "/hub/wrong", "Value": "wrong", "Type": "SecureString"}"#,
+    );
+    let topic = moto.topic("news");
+    let home = Home::new()
+        .with_variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .with_variable("AWS_SECRET_ACCESS_KEY", "secret-of-aws")
+        .with_variable("AWS_REGION", "eu-west-1")
+        .with_variable("AWS_ENDPOINT_URL_ECR", &case.ecr.api_url())
+        .with_variable("AWS_ENDPOINT_URL_SECRETS_MANAGER", &moto.url())
+        .with_variable("AWS_ENDPOINT_URL_SSM", &moto.url())
+        .with_variable("AWS_ENDPOINT_URL_SNS", &moto.url());
+    let (address, told) = webhook();
+    let run = |password: &str, more: &[&str]| {
+        let config = format!(
+            "namespace: ecsclone\nregistries:\n  docker.io: {password}\nimages:\n  - {{source: redis, tags: [latest]}}\n"
+        );
+        home.write("mirror.yaml", &config);
+        home.run(&case.arguments(more))
+    };
+    let missing = run("{secret: nothing}", &[]);
+    assert!(
+        missing.stderr.contains("secret `nothing`") && missing.stderr.contains("ResourceNotFound"),
+        "{}",
+        missing.stderr
+    );
+    let wrong = run("{username: team, parameter: /hub/wrong}", &[]);
+    assert_eq!(wrong.code, Some(3), "{}{}", wrong.stdout, wrong.stderr);
+    assert!(!format!("{}{}", wrong.stdout, wrong.stderr).contains("dckr_pat"));
+    let arguments = ["--notify", &address, "--notify-topic", &topic, "--emf", "onlay"];
+    let right = run("{secret: hub}", &arguments).success();
+    assert_eq!(count(&right, "copied"), 1, "{}", right.stdout);
+    assert!(!right.stderr.contains("was not told"), "{}", right.stderr);
+    let body = told.recv_timeout(Duration::from_secs(5)).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["text"], "onlay mirror: 1 copied");
+    assert_eq!(body["report"]["images"][0]["status"], "copied");
+    assert!(moto.data().contains("1 copied"));
+    let figures = right.stderr.lines().find(|line| line.starts_with('{')).unwrap();
+    let figures: serde_json::Value = serde_json::from_str(figures).unwrap();
+    assert_eq!(figures["copied"], 1);
+    assert_eq!(figures["_aws"]["CloudWatchMetrics"][0]["Namespace"], "onlay");
+    // Nothing is said where nothing changed.
+    run("{secret: hub}", &arguments).success();
+    assert!(told.try_recv().is_err());
+}
+
+#[test]
+fn what_aws_has_to_allow_is_worked_out() {
+    let home = Home::new();
+    let config = "registries:\n  docker.io: {secret: hub}\nimages:\n  - {source: redis, tags: [latest]}\n";
+    home.write("mirror.yaml", config);
+    let command = ["doctor", "iam", "--", "mirror", "mirror.yaml", "--registry", HOST];
+    let policy = home.run(&[&command[..], &["--notify-topic", "arn:aws:sns:eu-west-1:1:news"]].concat());
+    let policy = policy.success().stdout;
+    for words in [
+        "ecr:DescribeImages",
+        "ecr:CreateRepository",
+        "ecr:PutImage",
+        "secretsmanager:GetSecretValue",
+        "secret:hub-??????",
+        "sns:Publish",
+    ] {
+        assert!(policy.contains(words), "{words}: {policy}");
+    }
+}
+
+/// Somebody who listens on a loopback port, and passes on what was posted.
+fn webhook() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            reader.get_mut().write_all(answer).unwrap();
+            if sender.send(String::from_utf8(body).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (address, receiver)
 }
 
 #[test]

@@ -23,9 +23,20 @@ pub(crate) struct CredentialOptions {
     #[arg(long, value_name = "HOST[/PATH]=USER:FILE")]
     pub password_file: Vec<String>,
 
-    /// A user of Docker Hub and the token, from the environment of the Terraform module's job.
+    /// What was found in other places that the user names.
     #[arg(skip)]
-    pub docker_hub: Option<(String, Secret)>,
+    pub found: Vec<FoundPassword>,
+}
+
+/// A password from another place.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundPassword {
+    /// What the place is called.
+    pub by: String,
+    /// What it is for.
+    pub host: String,
+    pub username: String,
+    pub password: Secret,
 }
 
 /// What registries are asked with: of these sources, the first that has something for a registry counts.
@@ -36,9 +47,14 @@ pub(crate) fn keychain(options: &CredentialOptions) -> anyhow::Result<Keychain> 
     for text in &options.password_file {
         keychain = with_password_file(keychain, text)?;
     }
-    if let Some((username, token)) = &options.docker_hub {
-        let by = environment::DOCKERHUB_TOKEN;
-        keychain = keychain.with_password(by, "docker.io", username, token.clone());
+    for found in &options.found {
+        let FoundPassword {
+            by,
+            host,
+            username,
+            password,
+        } = found;
+        keychain = keychain.with_password(by, host, username, password.clone());
     }
     if let Some(file) = &options.auth_file {
         keychain = with_named_file(keychain, "`--auth-file`", file)?;

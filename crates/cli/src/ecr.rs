@@ -39,15 +39,19 @@ pub(crate) struct EcrArguments {
     pub ecr_pace: Vec<String>,
 }
 
+/// AWS's configuration, of which nothing is read until it is needed.
+pub(crate) fn aws_source(connections: ConnectionOptions) -> AwsSource {
+    AwsSource::on_demand(move || {
+        let connections = connections.clone();
+        async move { load_aws_configuration(&connections).await }
+    })
+}
+
 impl EcrArguments {
     /// The extension that does what the user wants; of AWS's nothing is read until it is needed.
     pub(crate) fn extension(&self, connections: ConnectionOptions) -> Result<Ecr, Usage> {
-        let load = move || {
-            let connections = connections.clone();
-            async move { load_aws_configuration(&connections).await }
-        };
         Ok(Ecr::new(EcrOptions {
-            aws: AwsSource::on_demand(load),
+            aws: aws_source(connections),
             create_repositories: self.template()?,
             quotas: self.quotas()?,
             roles: self.roles()?,

@@ -30,6 +30,7 @@
 //!   [`RepositoryTemplate`] says; blobs looked for a hundred at a time, and tags a thousand; [`Quotas`] kept to.
 //! - ECR Public is pulled from without credentials, and pushed to with a token of its own API, which is spoken to without
 //!   another SDK crate.
+//! - [`AwsServices`] are the few calls that a run makes of other services, in the same way.
 //! - [`policies`] works out what AWS has to allow for all that, and no more.
 //! - [`load_aws_configuration`] is the one place where AWS's environment variables and files are read.
 //!
@@ -51,6 +52,7 @@ mod presence;
 mod public;
 mod repositories;
 mod role;
+mod services;
 mod signed;
 mod source;
 mod template;
@@ -63,5 +65,6 @@ pub use host::{EcrHost, is_ecr};
 pub use pace::{EcrAction, QuotaError, Quotas};
 pub use policy::{Needs, Policies, Policy, Use, policies};
 pub use role::{Role, RoleError};
+pub use services::AwsServices;
 pub use source::AwsSource;
 pub use template::{RepositoryTemplate, TemplateError};

@@ -16,6 +16,21 @@ pub(crate) fn partition(region: &str) -> &'static str {
     known.map_or("aws", |(_, partition)| partition)
 }
 
+/// What the hosts of a partition's services end with.
+///
+/// Source: the `dnsSuffix` of the SDKs' partitions.
+pub(crate) fn domain(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "amazonaws.com.cn",
+        "aws-iso" => "c2s.ic.gov",
+        "aws-iso-b" => "sc2s.sgov.gov",
+        "aws-iso-e" => "cloud.adc-e.uk",
+        "aws-iso-f" => "csp.hci.ic.gov",
+        "aws-eusc" => "amazonaws.eu",
+        _ => "amazonaws.com",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,8 @@ pub struct Needs {
     pub roles: BTreeMap<Registry, Role>,
     /// Whether ECR Public is pulled from with credentials too.
     pub public_credentials: bool,
+    /// Rights beside registries, by what they are on.
+    pub others: Vec<(&'static str, String)>,
     repositories: BTreeMap<(Registry, Repository), BTreeSet<Use>>,
 }
 
@@ -34,6 +36,8 @@ pub enum Use {
     PullThrough,
     /// Its tags are listed.
     ListTags,
+    /// Its tags are listed with what they name.
+    DescribeTags,
     /// Blobs are mounted from it.
     MountFrom,
     /// Images are written.
@@ -74,6 +78,9 @@ impl Needs {
             let roles = self.roles.iter().filter(|(registry, _)| self.speaks_to(registry));
             for (_, role) in roles {
                 grants.allow(&["sts:AssumeRole"], role.arn().to_owned());
+            }
+            for (right, resource) in &self.others {
+                grants.allow(&[*right], resource.clone());
             }
         }
         grants.policy()
@@ -150,6 +157,7 @@ impl Use {
                 "ecr:GetDownloadUrlForLayer",
             ],
             Self::ListTags => &["ecr:ListImages"],
+            Self::DescribeTags => &["ecr:DescribeImages"],
             Self::MountFrom => &["ecr:GetDownloadUrlForLayer"],
             // That an image is there already is seen by BatchGetImage, that a blob is by the first.
             Self::Push => &[

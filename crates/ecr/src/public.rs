@@ -10,7 +10,7 @@ use onlay_registry::Credential;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::signed::{ServiceName, SignedApi};
+use crate::signed::{Protocol, ServiceName, SignedApi};
 use crate::token::{Answer, TokenCache};
 use crate::{EcrError, RepositoryTemplate};
 
@@ -26,7 +26,7 @@ pub(crate) struct Public {
 
 const NAME: ServiceName = ServiceName {
     signing: "ecr-public",
-    target: "SpencerFrontendService",
+    protocol: Protocol::Json("SpencerFrontendService"),
     configuration: "ECR PUBLIC",
 };
 

@@ -1,6 +1,7 @@
-//! AWS's JSON protocol for services that have no SDK crate here: a call each, where a crate would bring hundreds.
+//! AWS's JSON protocol for services that have no SDK crate here: a call each, where a crate would bring hundreds. The older
+//! protocol of forms and XML is there for calls of which the answer says no more than that it was done.
 //!
-//! Left out: streams, pages, and services that are spoken to in XML.
+//! Left out: streams and pages.
 
 use std::error::Error;
 use std::fmt;
@@ -25,10 +26,19 @@ use crate::calls::Calls;
 pub(crate) struct ServiceName {
     /// What signatures are for.
     pub(crate) signing: &'static str,
-    /// What stands before the action in `X-Amz-Target`.
-    pub(crate) target: &'static str,
+    /// How it is spoken to.
+    pub(crate) protocol: Protocol,
     /// What configured endpoints are for, as `AWS_ENDPOINT_URL_..` and profiles have it.
     pub(crate) configuration: &'static str,
+}
+
+/// How a service is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protocol {
+    /// A JSON document, with this before the action in `X-Amz-Target`.
+    Json(&'static str),
+    /// A form, with this as the version of the API.
+    Query(&'static str),
 }
 
 /// A service in a region, spoken to with the credentials and the connections of AWS's configuration.
@@ -83,7 +93,7 @@ impl SignedApi {
 
     /// Asks, and gives the answer's document.
     pub(crate) async fn call(&self, action: &'static str, body: &Value) -> Result<Value, EcrError> {
-        let body = body.to_string();
+        let body = self.service.protocol.body(action, body);
         self.calls.call(action, || self.send(action, body.clone())).await
     }
 
@@ -96,6 +106,7 @@ impl SignedApi {
             .sign(action, body)
             .await
             .map_err(SdkError::construction_failure)?;
+        let protocol = self.service.protocol;
         let client = self.aws.http_client().ok_or(Incomplete::Client);
         let mut operation = Operation::builder()
             .service_name(self.service.signing)
@@ -118,7 +129,7 @@ impl SignedApi {
         }
         operation
             .serializer(move |()| request.to_http())
-            .deserializer(read)
+            .deserializer(move |response: &HttpResponse| protocol.read(response))
             .build()
             .invoke(())
             .await
@@ -128,13 +139,7 @@ impl SignedApi {
         let provider = self.aws.credentials_provider().ok_or(Incomplete::Credentials)?;
         let identity: Identity = provider.provide_credentials().await?.into();
         let clock = self.aws.time_source().ok_or(Incomplete::Clock)?;
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
-            (
-                "x-amz-target".to_owned(),
-                format!("{}.{action}", self.service.target),
-            ),
-        ];
+        let mut headers = self.service.protocol.headers(action);
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(self.region())
@@ -157,6 +162,42 @@ impl SignedApi {
             headers,
             body,
         })
+    }
+}
+
+impl Protocol {
+    fn headers(self, action: &str) -> Vec<(String, String)> {
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        match self {
+            Self::Json(target) => vec![
+                header("content-type", "application/x-amz-json-1.1".to_owned()),
+                header("x-amz-target", format!("{target}.{action}")),
+            ],
+            Self::Query(_) => vec![header(
+                "content-type",
+                "application/x-www-form-urlencoded".to_owned(),
+            )],
+        }
+    }
+
+    /// A document's members are the fields of a form.
+    fn body(self, action: &str, document: &Value) -> String {
+        let Self::Query(version) = self else {
+            return document.to_string();
+        };
+        let fields = document.as_object().into_iter().flatten();
+        let fields = fields.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("Action", action), ("Version", version)])
+            .extend_pairs(fields)
+            .finish()
+    }
+
+    fn read(self, response: &HttpResponse) -> Result<Value, OrchestratorError<Refusal>> {
+        match self {
+            Self::Json(_) => read(response),
+            Self::Query(_) => read_xml(response),
+        }
     }
 }
 
@@ -237,6 +278,26 @@ fn read(response: &HttpResponse) -> Result<Value, OrchestratorError<Refusal>> {
     Err(OrchestratorError::operation(Refusal(metadata.build())))
 }
 
+/// Nothing of an answer is needed but whether it was done, and if not, the code and the message.
+fn read_xml(response: &HttpResponse) -> Result<Value, OrchestratorError<Refusal>> {
+    if response.status().is_success() {
+        return Ok(Value::Null);
+    }
+    let body = String::from_utf8_lossy(response.body().bytes().unwrap_or_default());
+    let text = |name: &str| {
+        let (_, rest) = body.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+    };
+    let mut metadata = ErrorMetadata::builder();
+    if let Some(code) = text("Code") {
+        metadata = metadata.code(code);
+    }
+    if let Some(message) = text("Message") {
+        metadata = metadata.message(message);
+    }
+    Err(OrchestratorError::operation(Refusal(metadata.build())))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -248,7 +309,7 @@ mod tests {
 
     const NAME: ServiceName = ServiceName {
         signing: "ecr-public",
-        target: "SpencerFrontendService",
+        protocol: Protocol::Json("SpencerFrontendService"),
         configuration: "ECR PUBLIC",
     };
 

@@ -20,6 +20,8 @@ pub struct Config {
     pub registry: Option<Host>,
     /// What stands in front of all repositories there.
     pub namespace: String,
+    /// How registries are logged in to, by host; others are as everywhere in onlay.
+    pub registries: BTreeMap<Host, RegistryRule>,
     /// What repositories are called there.
     pub naming: Naming,
     /// What holds for all images unless they say otherwise.
@@ -32,6 +34,20 @@ pub struct Config {
     pub containers: BTreeMap<Source, Vec<TagRule>>,
     /// The Terraform module's `build_commands`: lines by image and tag.
     pub build_commands: BTreeMap<String, Vec<Line>>,
+}
+
+/// How a registry is logged in to: the password is in one of these places.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryRule {
+    /// The user, unless the password's place says that, too.
+    pub username: Option<String>,
+    /// A secret of AWS Secrets Manager, by ARN or name: a password, or JSON with `username` and `accessToken` or `password`.
+    pub secret: Option<String>,
+    /// A parameter of AWS Systems Manager, by ARN or name.
+    pub parameter: Option<String>,
+    /// A variable of the environment.
+    pub variable: Option<String>,
 }
 
 /// What holds for an image.
@@ -109,7 +125,7 @@ pub struct LinesRule {
 }
 
 /// A registry's host.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Host(pub Registry);
 

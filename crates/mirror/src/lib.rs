@@ -26,7 +26,7 @@ mod stop;
 
 pub use config::{
     CannotRun, Config, ConfigError, Defaults, Host, ImageRule, Line, LinesRule, Platforms, PreviousTag,
-    Source,
+    RegistryRule, Source,
 };
 pub use item::{Entry, Item, entries};
 pub use module::{ModuleError, from_environment, import};

@@ -195,7 +195,7 @@ impl FileOption {
         let options = CredentialOptions {
             auth_file: self.auth_file.clone().filter(|file| file.exists()),
             password_file: Vec::new(),
-            docker_hub: None,
+            found: Vec::new(),
         };
         // What is wrong with other files is told when they are used.
         let trail = keychain(&options).ok()?.explain(registry, None).await;

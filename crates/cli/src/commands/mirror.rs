@@ -1,5 +1,8 @@
+mod notify;
+mod passwords;
 mod show;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,24 +12,33 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use onlay_base::Bases;
 use onlay_build::{BuildOptions, Builder, Contexts, Platforms, RunMode};
+use onlay_ecr::AwsServices;
 use onlay_layer::CompressionOptions;
 use onlay_mirror::{
-    Config, Entry, Pattern, Plan, Report, Shard, Status, Stop, entries, from_environment, import,
+    Config, Entry, Host, Pattern, Plan, RegistryRule, Report, Shard, Status, Stop, entries, from_environment,
+    import,
 };
 use onlay_oci::{PlatformSelection, Registry};
 use onlay_push::{Pusher, TagsInFlight};
 use onlay_registry::Secret;
 use onlay_shell::Tools;
+use url::Url;
+
+use self::notify::Listeners;
+use crate::credentials::FoundPassword;
 
 use crate::delivery::publication;
+use crate::ecr::aws_source;
 use crate::environment;
 use crate::exit_code;
-use crate::failure::Usage;
+use crate::failure::{self, Usage};
+use crate::network::Network;
 use crate::options::{OutputFormat, RegistryOptions, WorkOptions, host_platform};
-use crate::progress::Progress;
+use crate::progress::{Notice, Progress};
 use crate::publish::threads;
 use crate::session::Session;
 use crate::shutdown::Drain;
+use crate::terminal;
 
 /// Keep many images in sync, with added lines
 ///
@@ -88,6 +100,18 @@ pub(crate) struct Mirror {
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
 
+    /// Print a line of JSON on standard error that CloudWatch makes metrics of, in this namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    emf: Option<String>,
+
+    /// Post the report to this address when something was changed or failed; may be given several times
+    #[arg(long, value_name = "URL")]
+    notify: Vec<String>,
+
+    /// Tell this topic of Amazon SNS when something was changed or failed; may be given several times
+    #[arg(long, value_name = "ARN")]
+    notify_topic: Vec<String>,
+
     /// What is printed on standard output
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
@@ -96,6 +120,12 @@ pub(crate) struct Mirror {
     registry: RegistryOptions,
     #[command(flatten)]
     work: WorkOptions,
+}
+
+/// What a configuration says.
+pub(super) struct Wanted {
+    pub(super) entries: Vec<Entry>,
+    pub(super) registries: BTreeMap<Host, RegistryRule>,
 }
 
 /// What decides how a run ends that is asked to.
@@ -138,22 +168,28 @@ impl Mirror {
             show::print(&other.text()?)?;
             return Ok(ExitCode::from(exit_code::DONE));
         }
-        let entries = self.entries()?;
-        self.registry.credentials.docker_hub = docker_hub_of_environment();
+        let wanted = self.wanted()?;
+        let listeners = self.listeners()?;
         self.registry_options();
         let progress = Progress::new(&self.work.show)?;
         let ends = Ends {
             in_flight: in_flight.clone(),
             stop: Stop::when(drain.subscribe()),
         };
-        let result = self.go_on(&entries, &progress, &ends).await;
+        let result = self.go_on(&wanted, &listeners, &progress, &ends).await;
         progress.finish();
         result
     }
 
-    async fn go_on(&self, entries: &[Entry], progress: &Progress, ends: &Ends) -> anyhow::Result<ExitCode> {
+    async fn go_on(
+        &mut self,
+        wanted: &Wanted,
+        listeners: &Listeners,
+        progress: &Progress,
+        ends: &Ends,
+    ) -> anyhow::Result<ExitCode> {
         loop {
-            let code = self.round(entries, progress, ends).await?;
+            let code = self.round(wanted, listeners, progress, ends).await?;
             let Some(pause) = self.every else { return Ok(code) };
             progress.status("waiting for the next round".to_owned());
             tokio::select! {
@@ -163,11 +199,20 @@ impl Mirror {
         }
     }
 
-    /// One round, with connections, tokens and limits of its own.
-    async fn round(&self, entries: &[Entry], progress: &Progress, ends: &Ends) -> anyhow::Result<ExitCode> {
+    /// One round, with passwords, connections, tokens and limits of its own.
+    async fn round(
+        &mut self,
+        wanted: &Wanted,
+        listeners: &Listeners,
+        progress: &Progress,
+        ends: &Ends,
+    ) -> anyhow::Result<ExitCode> {
+        let connections = Network::read(&self.registry.ca_file)?.connection_options(&self.registry);
+        let aws = AwsServices::new(aws_source(connections.clone()));
+        self.registry.credentials.found = wanted.passwords(&aws).await?;
         let mirror = self.mirror(progress, ends)?;
         progress.status("looking at both sides".to_owned());
-        let plan = mirror.plan(entries).await;
+        let plan = mirror.plan(&wanted.entries).await;
         if self.plan {
             progress.finish();
             show::plan(&plan, self.format)?;
@@ -181,6 +226,12 @@ impl Mirror {
         }
         if let Some(file) = &self.metrics_file {
             show::write_metrics(&report, file)?;
+        }
+        if let Some(namespace) = &self.emf {
+            terminal::say(&show::emf(&report, namespace)?);
+        }
+        for trouble in listeners.tell(&report, &connections, &aws).await {
+            progress.tell(&Notice::Warning(failure::chain(trouble.as_ref())));
         }
         Ok(ExitCode::from(code(&report)))
     }
@@ -200,8 +251,37 @@ impl Mirror {
         &self.registry
     }
 
-    /// The images of the configuration.
-    pub(super) fn entries(&self) -> anyhow::Result<Vec<Entry>> {
+    fn listeners(&self) -> Result<Listeners, Usage> {
+        let webhook = |text: &String| {
+            let url = text.parse::<Url>().ok();
+            // It is not shown: it may let in whoever knows it.
+            url.filter(|url| matches!(url.scheme(), "http" | "https"))
+                .ok_or_else(|| Usage("`--notify`: expected an address with `http` or `https`".to_owned()))
+        };
+        Ok(Listeners {
+            webhooks: self.notify.iter().map(webhook).collect::<Result<_, _>>()?,
+            topics: self.notify_topic.clone(),
+        })
+    }
+
+    /// The rights that it needs beside those on registries.
+    pub(super) fn other_rights(&self, wanted: &Wanted) -> Vec<(&'static str, String)> {
+        let topics = self
+            .notify_topic
+            .iter()
+            .map(|topic| ("sns:Publish", topic.clone()));
+        let rules = wanted.registries.values();
+        let secrets = rules.clone().filter_map(|rule| rule.secret.as_ref());
+        let parameters = rules.filter_map(|rule| rule.parameter.as_ref());
+        secrets
+            .map(|secret| ("secretsmanager:GetSecretValue", secret_arn(secret)))
+            .chain(parameters.map(|parameter| ("ssm:GetParameter", parameter_arn(parameter))))
+            .chain(topics)
+            .collect()
+    }
+
+    /// What the configuration says.
+    pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
         let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
         let (config, name) = match &self.config {
             Some(file) => {
@@ -216,7 +296,10 @@ impl Mirror {
             (None, Some(_)) => None,
             (None, None) => registry_of_environment(),
         };
-        Ok(entries(&config, registry.as_ref(), &name).map_err(|error| usage(&error))?)
+        Ok(Wanted {
+            entries: entries(&config, registry.as_ref(), &name).map_err(|error| usage(&error))?,
+            registries: config.registries,
+        })
     }
 
     fn of_environment(&self) -> Result<Config, Usage> {
@@ -309,10 +392,41 @@ fn code(report: &Report) -> u8 {
     }
 }
 
-fn docker_hub_of_environment() -> Option<(String, Secret)> {
-    let username = environment::text(environment::DOCKERHUB_USERNAME)?;
-    let token = environment::text(environment::DOCKERHUB_TOKEN)?;
-    Some((username, Secret::new(token)))
+impl Wanted {
+    async fn passwords(&self, aws: &AwsServices) -> anyhow::Result<Vec<FoundPassword>> {
+        let mut found = Vec::new();
+        for (host, rule) in &self.registries {
+            found.extend(passwords::find(host, rule, aws).await?);
+        }
+        found.extend(docker_hub_of_environment());
+        Ok(found)
+    }
+}
+
+fn docker_hub_of_environment() -> Option<FoundPassword> {
+    Some(FoundPassword {
+        by: environment::DOCKERHUB_TOKEN.to_owned(),
+        host: "docker.io".to_owned(),
+        username: environment::text(environment::DOCKERHUB_USERNAME)?,
+        password: Secret::new(environment::text(environment::DOCKERHUB_TOKEN)?),
+    })
+}
+
+/// In policies, six characters follow a secret's name.
+///
+/// Source: Secrets Manager user guide, "Resource-based policies".
+fn secret_arn(secret: &str) -> String {
+    match secret.starts_with("arn:") {
+        true => secret.to_owned(),
+        false => format!("arn:*:secretsmanager:*:*:secret:{secret}-??????"),
+    }
+}
+
+fn parameter_arn(parameter: &str) -> String {
+    match parameter.starts_with("arn:") {
+        true => parameter.to_owned(),
+        false => format!("arn:*:ssm:*:*:parameter/{}", parameter.trim_start_matches('/')),
+    }
 }
 
 fn registry_of_environment() -> Option<Registry> {

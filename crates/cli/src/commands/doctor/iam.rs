@@ -112,10 +112,12 @@ fn of_copy(copy: &Copy) -> anyhow::Result<Needs> {
 
 /// What a mirror needs: to look at its repositories, and to make and fill them.
 fn of_mirror(mut mirror: Mirror) -> anyhow::Result<Needs> {
-    let entries = mirror.entries()?;
+    let wanted = mirror.wanted()?;
+    let others = mirror.other_rights(&wanted);
     let registry = mirror.registry_options();
     let (mut needs, mirrors) = (registry.ecr.needs()?, mirrors(registry)?);
-    for entry in &entries {
+    needs.others = others;
+    for entry in &wanted.entries {
         read(
             &mut needs,
             &mirrors,
@@ -124,7 +126,7 @@ fn of_mirror(mut mirror: Mirror) -> anyhow::Result<Needs> {
         );
         let (registry, repository) = entry.target();
         needs.add(registry, repository, Use::Push);
-        needs.add(registry, repository, Use::ListTags);
+        needs.add(registry, repository, Use::DescribeTags);
     }
     Ok(needs)
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 use onlay_mirror::{Action, Outcome, Plan, Report, Status};
 use serde_json::json;
 
+use super::notify::summary;
 use crate::options::OutputFormat;
 use crate::terminal;
+use crate::time::now;
 
 /// Prints a text that ends with a line.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -140,26 +142,36 @@ fn table(report: &Report) -> String {
         }
         text.push('\n');
     }
-    let counts = Status::ALL
-        .iter()
-        .map(|status| (status, report.count(*status)))
-        .filter(|(_, count)| *count > 0);
-    let counts: Vec<String> = counts
-        .map(|(status, count)| format!("{count} {status}"))
-        .collect();
-    let _ = writeln!(
-        text,
-        "{}",
-        if counts.is_empty() {
-            "no images".to_owned()
-        } else {
-            counts.join(", ")
-        }
-    );
+    let _ = writeln!(text, "{}", summary(report));
     for pulls in &report.pulls {
         let _ = writeln!(text, "{pulls}");
     }
     text
+}
+
+/// Figures in CloudWatch's embedded metric format, as one line.
+///
+/// Source: CloudWatch user guide, "Specification: Embedded metric format".
+pub(super) fn emf(report: &Report, namespace: &str) -> anyhow::Result<String> {
+    let milliseconds = now()?.seconds().saturating_mul(1000);
+    let figures = Status::ALL
+        .iter()
+        .map(|status| (status.to_string(), report.count(*status) as u64));
+    let bytes: u64 = report.images.iter().map(|outcome| outcome.bytes).sum();
+    let figures: BTreeMap<String, u64> = figures.chain([("bytes".to_owned(), bytes)]).collect();
+    let unit = |name: &str| if name == "bytes" { "Bytes" } else { "Count" };
+    let metrics: Vec<_> = figures
+        .keys()
+        .map(|name| json!({"Name": name, "Unit": unit(name)}))
+        .collect();
+    let mut line = json!({"_aws": {
+        "Timestamp": milliseconds,
+        "CloudWatchMetrics": [{"Namespace": namespace, "Dimensions": [[]], "Metrics": metrics}],
+    }});
+    for (name, figure) in figures {
+        line[name] = json!(figure);
+    }
+    Ok(line.to_string())
 }
 
 /// Writes figures as Prometheus's textfile collector reads them: under another name first, since it may read at any time.
