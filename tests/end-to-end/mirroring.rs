@@ -664,6 +664,21 @@ fn what_aws_has_to_allow_is_worked_out() {
     ] {
         assert!(policy.contains(words), "{words}: {policy}");
     }
+    let command = [
+        "doctor",
+        "iam",
+        "--",
+        "mirror",
+        "prune",
+        "mirror.yaml",
+        "--registry",
+        HOST,
+    ];
+    let policy = home.run(&command).success().stdout;
+    assert!(
+        policy.contains("ecr:BatchDeleteImage") && !policy.contains("ecr:PutImage"),
+        "{policy}"
+    );
 }
 
 /// Somebody who listens on a loopback port, and passes on what was posted.
@@ -695,6 +710,68 @@ fn webhook() -> (String, mpsc::Receiver<String>) {
         }
     });
     (address, receiver)
+}
+
+#[test]
+fn what_was_replaced_is_pruned_and_nothing_else() {
+    let case = Case::new(None);
+    let with = |mode: u32, tags: &str, keep: u32| {
+        let config = format!(
+            "namespace: ecsclone\ndefaults: {{keep: {keep}}}\nimages:\n  - {{source: hashicorp/vault, tags: {tags}, lines: [RUN mkdir -m {mode} /etc/vault]}}\n"
+        );
+        case.home.write("mirror.yaml", &config);
+    };
+    let prune = |more: &[&str]| {
+        let mut arguments = case.arguments(more);
+        arguments.insert(1, "prune");
+        case.home.run(&arguments)
+    };
+    let mut made = Vec::new();
+    for mode in [700, 711, 755, 777] {
+        with(mode, "['1.14', '1.13.3']", 1);
+        case.mirror(&[]).success();
+        made.push(case.kept("hashicorp/vault", "1.14").unwrap());
+    }
+    // Both tags name the same image upstream, and here two that tell their names.
+    let again = case.mirror(&[]).success();
+    assert_eq!(count(&again, "unchanged"), 2, "{}", again.stdout);
+    // Somebody runs the second one.
+    case.ecr
+        .tag("ecsclone/hashicorp/vault", "in-production", &made[1]);
+    let listed = prune(&[]).success();
+    assert!(
+        listed.stdout.contains(&made[0]) && !listed.stdout.contains(&made[1]),
+        "{}",
+        listed.stdout
+    );
+    assert!(
+        !listed.stdout.contains(&made[2]),
+        "the newest that was replaced is kept: {}",
+        listed.stdout
+    );
+    assert!(listed.stdout.contains("would be deleted"), "{}", listed.stdout);
+    let there = |digest: &str| case.ecr.has("ecsclone/hashicorp/vault", digest);
+    assert!(there(&made[0]));
+    let deleted = prune(&["--delete"]).success();
+    assert!(deleted.stdout.contains("deleted"), "{}", deleted.stdout);
+    assert_eq!(
+        [0, 1, 2, 3].map(|index| there(&made[index])),
+        [false, true, true, true]
+    );
+    // What left the configuration goes with the tag that it had, and what is wanted still stands.
+    with(777, "['1.14']", 0);
+    assert!(case.kept("hashicorp/vault", "1.13.3").is_some());
+    prune(&["--delete"]).success();
+    assert_eq!(case.kept("hashicorp/vault", "1.13.3"), None);
+    assert_eq!([1, 2, 3].map(|index| there(&made[index])), [true, false, true]);
+    assert_eq!(case.kept("hashicorp/vault", "1.14").as_ref(), Some(&made[3]));
+    assert_eq!(count(&case.mirror(&[]).success(), "unchanged"), 1);
+    // Where upstream has no tags at all, something else is wrong.
+    with(777, "[{regex: x}]", 0);
+    let config = "namespace: ecsclone\nimages:\n  - {source: empty, tags: [{newest: 1}], keep: 0}\n";
+    case.home.write("mirror.yaml", config);
+    let run = prune(&["--delete"]);
+    assert_eq!(run.code, Some(3), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

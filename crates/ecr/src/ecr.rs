@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use onlay_oci::{Digest, Registry, Repository, Tag};
-use onlay_registry::{Action, Credential, Extension, ExtensionError, ExtensionFuture, Pace, Presence};
+use onlay_registry::{
+    Action, Credential, Extension, ExtensionError, ExtensionFuture, Pace, Presence, StoredImage,
+};
 use tokio::sync::OnceCell;
 
 use crate::api::Api;
@@ -197,6 +199,35 @@ impl Extension for Ecr {
             };
             let found = images::digests(&api, &host, repository).await;
             found.map_err(ExtensionError::new)
+        })
+    }
+
+    fn images<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+    ) -> ExtensionFuture<'a, Option<Vec<StoredImage>>> {
+        Box::pin(async move {
+            let Some((host, api)) = self.answering(registry).await else {
+                return Ok(None);
+            };
+            let found = images::images(&api, &host, repository).await;
+            found.map(Some).map_err(ExtensionError::new)
+        })
+    }
+
+    fn delete_images<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+        digests: &'a [Digest],
+    ) -> ExtensionFuture<'a, Option<Vec<(Digest, String)>>> {
+        Box::pin(async move {
+            let Some((host, api)) = self.answering(registry).await else {
+                return Ok(None);
+            };
+            let left = images::delete(&api, &host, repository, digests).await;
+            left.map(Some).map_err(ExtensionError::new)
         })
     }
 

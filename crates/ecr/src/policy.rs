@@ -42,6 +42,8 @@ pub enum Use {
     MountFrom,
     /// Images are written.
     Push,
+    /// Images are deleted.
+    Delete,
 }
 
 /// Policies, by who needs them.
@@ -158,6 +160,7 @@ impl Use {
             ],
             Self::ListTags => &["ecr:ListImages"],
             Self::DescribeTags => &["ecr:DescribeImages"],
+            Self::Delete => &["ecr:BatchDeleteImage"],
             Self::MountFrom => &["ecr:GetDownloadUrlForLayer"],
             // That an image is there already is seen by BatchGetImage, that a blob is by the first.
             Self::Push => &[

@@ -67,6 +67,8 @@ pub struct Defaults {
     pub fall_back: Option<bool>,
     /// The tag that an image keeps when it is replaced, such as `{tag}-previous`.
     pub previous: Option<PreviousTag>,
+    /// How many images that were replaced `onlay mirror prune` leaves; without it, all.
+    pub keep: Option<usize>,
 }
 
 /// What becomes of a platform of which lines would have to be executed on another architecture than the machine's.
@@ -105,6 +107,8 @@ pub struct ImageRule {
     pub fall_back: Option<bool>,
     /// The tag that an image keeps when it is replaced, such as `{tag}-previous`.
     pub previous: Option<PreviousTag>,
+    /// How many images that were replaced `onlay mirror prune` leaves; without it, all.
+    pub keep: Option<usize>,
     /// Lines of a Dockerfile that are added to every tag.
     #[serde(default)]
     pub lines: Vec<Line>,

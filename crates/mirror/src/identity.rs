@@ -1,7 +1,7 @@
 //! What an image with added lines was made from, as a tag: the page that lists tags tells by it that nothing changed.
 
 use onlay_dockerfile::{Instruction, Located};
-use onlay_oci::{Digest, PlatformSelection, Tag};
+use onlay_oci::{Digest, PlatformSelection, Reference, Tag};
 
 use crate::config::CannotRun;
 
@@ -14,15 +14,18 @@ pub(crate) const RECIPE: u32 = 1;
 /// How many hexadecimal digits of the digest are in the tag.
 const DIGITS: usize = 32;
 
-/// The digest of what decides the result: the base's digest, the lines, the recipe, the platforms.
+/// The digest of what decides the result: the base's digest and name, the lines, the recipe, the platforms.
+///
+/// The name is in it since it is in the image, too: two tags of one image would else take this tag from each other in each run.
 pub(crate) fn identity(
+    source: &Reference,
     base: &Digest,
     lines: &[Located<Instruction>],
     platforms: &PlatformSelection,
     cannot_run: CannotRun,
 ) -> Option<Tag> {
     let mut text = format!(
-        "recipe {RECIPE}\nbase {base}\nplatforms {}\n",
+        "recipe {RECIPE}\nsource {source}\nbase {base}\nplatforms {}\n",
         platforms_in_words(platforms)
     );
     if cannot_run == CannotRun::Skip && !lines.is_empty() {
@@ -66,7 +69,9 @@ mod tests {
 
     fn of(base: &str, lines: &str, platforms: &str) -> String {
         let lines = parse_instructions(SourceFile::new("lines", lines)).unwrap();
+        let source = "redis:1".parse().unwrap();
         let tag = identity(
+            &source,
             &Digest::of(base.as_bytes()),
             &lines,
             &platforms.parse().unwrap(),

@@ -33,6 +33,7 @@ struct Settings {
     cannot_run: CannotRun,
     fall_back: bool,
     previous: Option<PreviousTag>,
+    keep: Option<usize>,
 }
 
 /// One image to keep in sync.
@@ -117,6 +118,7 @@ fn module_rule(config: &Config, source: &Source, tags: &[TagRule]) -> ImageRule 
         cannot_run: None,
         fall_back: None,
         previous: None,
+        keep: None,
         lines: Vec::new(),
         tag_lines: of_image.collect(),
     }
@@ -141,6 +143,7 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
         cannot_run,
         fall_back,
         previous,
+        keep,
     } = &config.defaults;
     let platforms = rule.platforms.as_ref().or(platforms.as_ref());
     Ok(Entry {
@@ -156,6 +159,7 @@ fn entry(config: &Config, registry: &Registry, rule: &ImageRule) -> Result<Entry
             cannot_run: rule.cannot_run.or(*cannot_run).unwrap_or_default(),
             fall_back: rule.fall_back.or(*fall_back).unwrap_or(true),
             previous: rule.previous.as_ref().or(previous.as_ref()).cloned(),
+            keep: rule.keep.or(*keep),
         },
         lines: rule.lines.clone(),
         tag_lines: rule.tag_lines.clone(),
@@ -176,6 +180,11 @@ impl Entry {
     /// Where it is kept.
     pub fn target(&self) -> (&Registry, &Repository) {
         (&self.target.0, &self.target.1)
+    }
+
+    /// How many replaced images are kept, if that is said.
+    pub(crate) fn keep(&self) -> Option<usize> {
+        self.settings.keep
     }
 
     /// Whether the tags that there are upstream must be known.

@@ -168,7 +168,7 @@ impl Mirror {
     }
 
     /// The tags upstream of those images that need them.
-    async fn tags(&self, entries: &[&Entry]) -> Vec<Result<Vec<Tag>, String>> {
+    pub(crate) async fn tags(&self, entries: &[&Entry]) -> Vec<Result<Vec<Tag>, String>> {
         let mut lists = JoinSet::new();
         for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.needs_list()) {
             let (client, source) = (self.client.clone(), entry.source.clone());
@@ -240,7 +240,13 @@ impl Mirror {
         let is_as_it_is = item.lines.is_empty() && item.platforms == PlatformSelection::All;
         let identity = match is_as_it_is {
             true => None,
-            false => identity(&base.digest, &item.lines, &item.platforms, item.cannot_run),
+            false => identity(
+                &item.source,
+                &base.digest,
+                &item.lines,
+                &item.platforms,
+                item.cannot_run,
+            ),
         };
         let current = self
             .named(&item.target, item.target.tag(), &held)

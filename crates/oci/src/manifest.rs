@@ -72,6 +72,16 @@ impl Document {
         }
     }
 
+    /// Its annotations.
+    ///
+    /// # Errors
+    /// They have the wrong shape.
+    pub fn annotations(&self) -> Result<BTreeMap<String, String>, JsonError> {
+        Ok(RawObject::parse(self.bytes())?
+            .get("annotations")?
+            .unwrap_or_default())
+    }
+
     /// What the document is, where it is more than an image: its `artifactType`, else the media type of its
     /// configuration.
     ///

@@ -57,11 +57,44 @@ pub trait Extension: fmt::Debug + Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// Gives the images of a repository that have tags, with when they were pushed; none if there is no such way here. A
+    /// repository that does not exist has no images.
+    fn images<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+    ) -> ExtensionFuture<'a, Option<Vec<StoredImage>>> {
+        let _ = (registry, repository);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Deletes images with all their tags, and gives those that are still there with why; none if there is no such way here.
+    fn delete_images<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a Repository,
+        digests: &'a [Digest],
+    ) -> ExtensionFuture<'a, Option<Vec<(Digest, String)>>> {
+        let _ = (registry, repository, digests);
+        Box::pin(async { Ok(None) })
+    }
+
     /// The rate that a registry is known to allow for an action; none if there is nothing known.
     fn pace(&self, registry: &Registry, action: Action) -> Option<Pace> {
         let _ = (registry, action);
         None
     }
+}
+
+/// An image that a repository has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredImage {
+    /// The digest of its manifest or index.
+    pub digest: Digest,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// When it was pushed, in seconds since 1970, if that is known.
+    pub pushed: Option<i64>,
 }
 
 /// Whether a blob is in a repository.

@@ -70,7 +70,7 @@ pub use digest_tags::DigestTags;
 pub use entry_names::EntryNames;
 pub use error::RegistryError;
 pub use event::{Event, Observer, Retry};
-pub use extension::{Extension, ExtensionError, ExtensionFuture, Pace, Presence};
+pub use extension::{Extension, ExtensionError, ExtensionFuture, Pace, Presence, StoredImage};
 pub use helper::CredentialHelper;
 pub use identity::Identity;
 pub use keychain::{Keychain, KeychainError};

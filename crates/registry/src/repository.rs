@@ -15,7 +15,9 @@ use crate::identity::Authorization;
 use crate::readers::{Mirror, OwnTags};
 use crate::retry::{ATTEMPTS, is_throttling};
 use crate::transport::{Body, LONG_PATIENCE, Request, Transport, expect, place, status_error};
-use crate::{Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, UploadForm};
+use crate::{
+    Action, BlobStream, Client, ExtensionError, Presence, Profile, RegistryError, StoredImage, UploadForm,
+};
 
 /// One repository of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -103,6 +105,36 @@ impl RepositoryClient {
         };
         let digests = extension.digests(&self.registry, &self.repository).await;
         digests.map_err(|source| self.extension_failed(source))
+    }
+
+    /// Gives the images that have tags, with when they were pushed, where the registry's extension can tell; none elsewhere.
+    ///
+    /// # Errors
+    /// The extension failed.
+    pub async fn images(&self) -> Result<Option<Vec<StoredImage>>, RegistryError> {
+        let Some(extension) = self.client.extension(&self.registry) else {
+            return Ok(None);
+        };
+        let images = extension.images(&self.registry, &self.repository).await;
+        images.map_err(|source| self.extension_failed(source))
+    }
+
+    /// Deletes images with all their tags, where the registry's extension can; gives those that are still there with why.
+    /// None elsewhere: nothing is deleted then.
+    ///
+    /// # Errors
+    /// The extension failed.
+    pub async fn delete_images(
+        &self,
+        digests: &[Digest],
+    ) -> Result<Option<Vec<(Digest, String)>>, RegistryError> {
+        let Some(extension) = self.client.extension(&self.registry) else {
+            return Ok(None);
+        };
+        let left = extension
+            .delete_images(&self.registry, &self.repository, digests)
+            .await;
+        left.map_err(|source| self.extension_failed(source))
     }
 
     fn extension_failed(&self, source: ExtensionError) -> RegistryError {

@@ -113,6 +113,13 @@ impl EcrFront {
         self.state.repositories().tagged(repository, tag)
     }
 
+    /// Tells whether an image is there.
+    pub fn has(&self, repository: &str, digest: &str) -> bool {
+        let repositories = self.state.repositories();
+        let repository = repositories.get(repository);
+        repository.is_some_and(|repository| repository.images().any(|(known, ..)| known == digest))
+    }
+
     /// Gives a digest a tag, whether there is such an image or not.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.state.repositories().tag(repository, tag, digest);

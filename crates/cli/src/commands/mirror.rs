@@ -1,42 +1,27 @@
 mod notify;
 mod passwords;
+mod prune;
+mod scope;
 mod show;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
-use onlay_base::Bases;
-use onlay_build::{BuildOptions, Builder, Contexts, Platforms, RunMode};
-use onlay_ecr::AwsServices;
-use onlay_layer::CompressionOptions;
-use onlay_mirror::{
-    Config, Entry, Host, Pattern, Plan, RegistryRule, Report, Shard, Status, Stop, entries, from_environment,
-    import,
-};
-use onlay_oci::{PlatformSelection, Registry};
-use onlay_push::{Pusher, TagsInFlight};
-use onlay_registry::Secret;
-use onlay_shell::Tools;
+use onlay_mirror::{Config, Plan, Report, Status, Stop, import};
+use onlay_push::TagsInFlight;
 use url::Url;
 
 use self::notify::Listeners;
-use crate::credentials::FoundPassword;
-
-use crate::delivery::publication;
-use crate::ecr::aws_source;
-use crate::environment;
+use self::prune::Prune;
+pub(super) use self::scope::Wanted;
+use self::scope::{Ends, Scope};
 use crate::exit_code;
 use crate::failure::{self, Usage};
-use crate::network::Network;
-use crate::options::{OutputFormat, RegistryOptions, WorkOptions, host_platform};
+use crate::options::{OutputFormat, RegistryOptions};
 use crate::progress::{Notice, Progress};
-use crate::publish::threads;
-use crate::session::Session;
 use crate::shutdown::Drain;
 use crate::terminal;
 
@@ -57,28 +42,16 @@ pub(crate) struct Mirror {
     #[command(subcommand)]
     other: Option<Other>,
 
-    /// What is mirrored
-    config: Option<PathBuf>,
-
-    /// Where images are kept, in place of what CONFIG says
-    #[arg(long = "registry", value_name = "HOST")]
-    registry_host: Option<Registry>,
+    #[command(flatten)]
+    scope: Scope,
 
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
 
-    /// Only images of which source or target match this regular expression
-    #[arg(long, value_name = "PATTERN")]
-    only: Option<String>,
-
     /// How many images are brought at a time
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
-
-    /// Do only a part of the work: part I of N, or `auto` for what AWS Batch, Kubernetes, GitLab or CircleCI say of this job
-    #[arg(long, value_name = "I/N|auto")]
-    shard: Option<String>,
 
     /// Do it once, as it is done without `--every`
     #[arg(long, conflicts_with = "every")]
@@ -115,23 +88,6 @@ pub(crate) struct Mirror {
     /// What is printed on standard output
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
-
-    #[command(flatten)]
-    registry: RegistryOptions,
-    #[command(flatten)]
-    work: WorkOptions,
-}
-
-/// What a configuration says.
-pub(super) struct Wanted {
-    pub(super) entries: Vec<Entry>,
-    pub(super) registries: BTreeMap<Host, RegistryRule>,
-}
-
-/// What decides how a run ends that is asked to.
-struct Ends {
-    in_flight: TagsInFlight,
-    stop: Stop,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,32 +102,39 @@ enum Other {
     },
     /// Print the JSON schema of the configuration
     Schema,
+    /// Delete images with lines that were replaced, but for the newest few
+    ///
+    /// Looks at those repositories of which the configuration says how many to keep (`keep`), and at images that onlay has made only.
+    /// Prints what it would delete, and deletes it with --delete. An image that somebody else has given a tag stays, and so does
+    /// what an index needs.
+    Prune(Box<Prune>),
 }
 
-impl Other {
-    fn text(&self) -> anyhow::Result<String> {
-        match self {
-            Self::Import { file } => {
-                let text = fs_err::read_to_string(file).map_err(|error| Usage(error.to_string()))?;
-                let written = import(&text, &file.display().to_string());
-                Ok(written.map_err(|error| Usage(error.to_string()))?)
-            }
-            Self::Schema => Ok(serde_json::to_string_pretty(&Config::schema())?),
-        }
-    }
+/// What a command that has done it ends with.
+const DONE: ExitCode = ExitCode::SUCCESS;
+
+fn imported(file: &Path) -> anyhow::Result<String> {
+    let text = fs_err::read_to_string(file).map_err(|error| Usage(error.to_string()))?;
+    let written = import(&text, &file.display().to_string());
+    Ok(written.map_err(|error| Usage(error.to_string()))?)
 }
 
 impl Mirror {
     /// Mirrors, and says what became of each image.
     pub(crate) async fn run(mut self, in_flight: &TagsInFlight, drain: &Drain) -> anyhow::Result<ExitCode> {
-        if let Some(other) = &self.other {
-            show::print(&other.text()?)?;
-            return Ok(ExitCode::from(exit_code::DONE));
+        match self.other.take() {
+            None => {}
+            Some(Other::Prune(prune)) => return prune.run(in_flight).await,
+            Some(Other::Import { file }) => return show::print(&imported(&file)?).map(|()| DONE),
+            Some(Other::Schema) => {
+                let schema = serde_json::to_string_pretty(&Config::schema())?;
+                return show::print(&schema).map(|()| DONE);
+            }
         }
-        let wanted = self.wanted()?;
+        let wanted = self.scope.wanted()?;
         let listeners = self.listeners()?;
         self.registry_options();
-        let progress = Progress::new(&self.work.show)?;
+        let progress = Progress::new(&self.scope.work.show)?;
         let ends = Ends {
             in_flight: in_flight.clone(),
             stop: Stop::when(drain.subscribe()),
@@ -207,10 +170,10 @@ impl Mirror {
         progress: &Progress,
         ends: &Ends,
     ) -> anyhow::Result<ExitCode> {
-        let connections = Network::read(&self.registry.ca_file)?.connection_options(&self.registry);
-        let aws = AwsServices::new(aws_source(connections.clone()));
-        self.registry.credentials.found = wanted.passwords(&aws).await?;
-        let mirror = self.mirror(progress, ends)?;
+        let mirror = self
+            .scope
+            .mirror(wanted, self.concurrency, progress, ends)
+            .await?;
         progress.status("looking at both sides".to_owned());
         let plan = mirror.plan(&wanted.entries).await;
         if self.plan {
@@ -230,6 +193,7 @@ impl Mirror {
         if let Some(namespace) = &self.emf {
             terminal::say(&show::emf(&report, namespace)?);
         }
+        let (aws, connections) = self.scope.aws()?;
         for trouble in listeners.tell(&report, &connections, &aws).await {
             progress.tell(&Notice::Warning(failure::chain(trouble.as_ref())));
         }
@@ -247,8 +211,9 @@ impl Mirror {
 
     /// How registries are reached; missing repositories are created.
     pub(super) fn registry_options(&mut self) -> &RegistryOptions {
-        self.registry.ecr.ecr_create_repository |= !self.no_create_repositories;
-        &self.registry
+        let registry = &mut self.scope.registry;
+        registry.ecr.ecr_create_repository |= !self.no_create_repositories;
+        registry
     }
 
     fn listeners(&self) -> Result<Listeners, Usage> {
@@ -262,6 +227,19 @@ impl Mirror {
             webhooks: self.notify.iter().map(webhook).collect::<Result<_, _>>()?,
             topics: self.notify_topic.clone(),
         })
+    }
+
+    /// What is to be pruned, if that is what is asked for; and how ECR is spoken to for that.
+    pub(super) fn pruned(&self) -> Option<anyhow::Result<(Wanted, &RegistryOptions)>> {
+        let Some(Other::Prune(prune)) = &self.other else {
+            return None;
+        };
+        Some(prune.wanted())
+    }
+
+    /// What the configuration says.
+    pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
+        self.scope.wanted()
     }
 
     /// The rights that it needs beside those on registries.
@@ -278,100 +256,6 @@ impl Mirror {
             .chain(parameters.map(|parameter| ("ssm:GetParameter", parameter_arn(parameter))))
             .chain(topics)
             .collect()
-    }
-
-    /// What the configuration says.
-    pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
-        let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
-        let (config, name) = match &self.config {
-            Some(file) => {
-                let text = fs_err::read_to_string(file).map_err(|error| usage(&error))?;
-                let name = file.display().to_string();
-                (Config::parse(&text, &name).map_err(|error| usage(&error))?, name)
-            }
-            None => (self.of_environment()?, environment::REPOLIST.to_owned()),
-        };
-        let registry = match (&self.registry_host, &config.registry) {
-            (Some(registry), _) => Some(registry.clone()),
-            (None, Some(_)) => None,
-            (None, None) => registry_of_environment(),
-        };
-        Ok(Wanted {
-            entries: entries(&config, registry.as_ref(), &name).map_err(|error| usage(&error))?,
-            registries: config.registries,
-        })
-    }
-
-    fn of_environment(&self) -> Result<Config, Usage> {
-        let images = environment::text(environment::REPOLIST).ok_or_else(|| {
-            Usage("there is nothing to mirror: name a configuration, or set REPOLIST".to_owned())
-        })?;
-        let lines = environment::text(environment::BUILDSTRINGS);
-        let namespace = environment::text(environment::NAMESPACE);
-        from_environment(&images, lines.as_deref(), namespace.as_deref())
-            .map_err(|error| Usage(error.to_string()))
-    }
-
-    fn mirror(&self, progress: &Progress, ends: &Ends) -> anyhow::Result<onlay_mirror::Mirror> {
-        let session = Session::start(
-            &self.registry,
-            self.work.cache_dir.as_deref(),
-            progress.observer(),
-        )
-        .context("registries cannot be reached as asked for")?;
-        let only = self.only.clone().map(Pattern::try_from).transpose();
-        Ok(onlay_mirror::Mirror {
-            client: session.client.clone(),
-            builder: Builder {
-                bases: Bases::new(session.client.clone()).with_cache(session.cache.clone()),
-                listings: session.listings.clone(),
-                contexts: Contexts::none(),
-                fetch: session
-                    .network
-                    .fetch_options(&self.registry, self.work.temporary_directory()),
-                events: progress.events(None),
-            },
-            build_options: self.build_options(),
-            pusher: Pusher {
-                client: session.client.clone(),
-                temporary_directory: self.work.temporary_directory(),
-                in_flight: ends.in_flight.clone(),
-                growing: None,
-            },
-            publication,
-            in_flight: ends.in_flight.clone(),
-            concurrency: self.concurrency.into(),
-            shard: self.shard()?,
-            only: only.map_err(|error| Usage(format!("`--only`: {error}")))?,
-            stop: ends.stop.clone(),
-        })
-    }
-
-    fn build_options(&self) -> BuildOptions {
-        BuildOptions {
-            platforms: Platforms::Selected(PlatformSelection::All),
-            build_arguments: Default::default(),
-            labels: Vec::new(),
-            manifest_annotations: Default::default(),
-            index_annotations: Default::default(),
-            time: None,
-            tools: Tools::ImageElseBuiltin,
-            run: RunMode::Auto,
-            compression: CompressionOptions::gzip(threads()),
-            build_platform: host_platform(),
-            temporary_directory: self.work.temporary_directory(),
-            lent: Default::default(),
-            network: Default::default(),
-            exceptions: Default::default(),
-        }
-    }
-
-    fn shard(&self) -> Result<Shard, Usage> {
-        match self.shard.as_deref() {
-            None => Ok(Shard::WHOLE),
-            Some("auto") => shard_of_environment(),
-            Some(text) => text.parse().map_err(|error| Usage(format!("`--shard`: {error}"))),
-        }
     }
 }
 
@@ -392,26 +276,6 @@ fn code(report: &Report) -> u8 {
     }
 }
 
-impl Wanted {
-    async fn passwords(&self, aws: &AwsServices) -> anyhow::Result<Vec<FoundPassword>> {
-        let mut found = Vec::new();
-        for (host, rule) in &self.registries {
-            found.extend(passwords::find(host, rule, aws).await?);
-        }
-        found.extend(docker_hub_of_environment());
-        Ok(found)
-    }
-}
-
-fn docker_hub_of_environment() -> Option<FoundPassword> {
-    Some(FoundPassword {
-        by: environment::DOCKERHUB_TOKEN.to_owned(),
-        host: "docker.io".to_owned(),
-        username: environment::text(environment::DOCKERHUB_USERNAME)?,
-        password: Secret::new(environment::text(environment::DOCKERHUB_TOKEN)?),
-    })
-}
-
 /// In policies, six characters follow a secret's name.
 ///
 /// Source: Secrets Manager user guide, "Resource-based policies".
@@ -427,36 +291,6 @@ fn parameter_arn(parameter: &str) -> String {
         true => parameter.to_owned(),
         false => format!("arn:*:ssm:*:*:parameter/{}", parameter.trim_start_matches('/')),
     }
-}
-
-fn registry_of_environment() -> Option<Registry> {
-    let account = environment::text(environment::AWS_ACCOUNT_ID)?;
-    let region = environment::text(environment::AWS_REGION)?;
-    format!("{account}.dkr.ecr.{region}.amazonaws.com").parse().ok()
-}
-
-fn shard_of_environment() -> Result<Shard, Usage> {
-    for (index, from_one, count) in environment::PARTS {
-        let number = |name: &str| environment::text(name)?.parse::<u32>().ok();
-        let Some(found) = number(index) else { continue };
-        let of = number(count).ok_or_else(|| {
-            Usage(format!(
-                "`--shard auto`: {index} is set and {count} is not, which says of how many; set it"
-            ))
-        })?;
-        let found_index = found.checked_sub(u32::from(from_one));
-        let shard = found_index.and_then(|index| Shard::new(index, of));
-        return shard.ok_or_else(|| {
-            Usage(format!(
-                "`--shard auto`: there is no part {found} of {of} ({index})"
-            ))
-        });
-    }
-    let names: Vec<&str> = environment::PARTS.iter().map(|(index, ..)| *index).collect();
-    Err(Usage(format!(
-        "`--shard auto`: none of {} is set; write `--shard I/N`",
-        names.join(", ")
-    )))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -49,6 +49,7 @@ impl Manners for Api {
             "BatchCheckLayerAvailability" => self.presence(&asked),
             "CreateRepository" => self.create(&asked),
             "DescribeImages" => self.images(&asked),
+            "BatchDeleteImage" => self.delete(&asked),
             "PutLifecyclePolicy" | "SetRepositoryPolicy" => self.policy(&asked),
             other => api_refused("UnknownOperationException", other),
         })
@@ -137,11 +138,14 @@ impl Api {
             .as_str()
             .and_then(|token| token.parse().ok())
             .unwrap_or(0);
+        let tagged_only = asked["filter"]["tagStatus"] == "TAGGED";
         let details: Vec<Value> = repository
             .images()
+            .filter(|(_, _, tags)| !tagged_only || !tags.is_empty())
             .map(|(digest, image, tags)| {
                 json!({ "repositoryName": name, "imageDigest": digest, "imageTags": tags,
-                        "imageManifestMediaType": image.media_type, "imageStatus": "ACTIVE" })
+                        "imageManifestMediaType": image.media_type, "imageStatus": "ACTIVE",
+                        "imagePushedAt": image.number })
             })
             .collect();
         let page: Vec<&Value> = details.iter().skip(from).take(limit).collect();
@@ -151,6 +155,31 @@ impl Api {
             answer["nextToken"] = json!(next.to_string());
         }
         api_answer(&answer)
+    }
+
+    /// An image that is part of an index stays.
+    fn delete(&self, asked: &Value) -> Misbehaviour {
+        let name = asked["repositoryName"].as_str().unwrap_or_default();
+        let mut repositories = self.state.repositories();
+        let Some(repository) = repositories.get_mut(name) else {
+            return not_found(name);
+        };
+        let identifiers = asked["imageIds"].as_array().cloned().unwrap_or_default();
+        if identifiers.len() > MAX_DIGESTS {
+            return api_refused("InvalidParameterException", "at most 100 images");
+        }
+        let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+        for identifier in identifiers {
+            let digest = identifier["imageDigest"].as_str().unwrap_or_default();
+            match repository.delete(digest) {
+                true => deleted.push(identifier),
+                false => failures.push(
+                    json!({ "imageId": identifier, "failureCode": "ImageReferencedByManifestList",
+                    "failureReason": "Requested image referenced by manifest list" }),
+                ),
+            }
+        }
+        api_answer(&json!({ "imageIds": deleted, "failures": failures }))
     }
 
     /// Taken as it is; moto checks what is in it.

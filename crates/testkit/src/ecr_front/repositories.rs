@@ -13,6 +13,7 @@ pub struct EcrRepository {
     pub exclusions: Vec<String>,
     images: BTreeMap<String, Committed>,
     tags: BTreeMap<String, String>,
+    committed: usize,
 }
 
 /// A manifest that is in a repository.
@@ -21,6 +22,10 @@ pub(super) struct Committed {
     pub(super) media_type: String,
     pub(super) artifact_type: Option<String>,
     pub(super) size: usize,
+    /// How many were committed before it.
+    pub(super) number: usize,
+    /// The images of an index.
+    children: BTreeSet<String>,
     /// The blobs that it names.
     blobs: BTreeSet<String>,
     subject: Option<String>,
@@ -52,7 +57,21 @@ impl EcrRepository {
         if !reference.contains(':') {
             self.tags.insert(reference.to_owned(), digest.clone());
         }
-        self.images.insert(digest, Committed::of(media_type, bytes));
+        self.committed += 1;
+        let number = self.committed;
+        let known = self.images.get(&digest).map(|image| image.number);
+        self.images
+            .insert(digest, Committed::of(media_type, bytes, known.unwrap_or(number)));
+    }
+
+    /// Deletes an image with its tags, unless an index names it.
+    pub(super) fn delete(&mut self, digest: &str) -> bool {
+        if self.images.values().any(|image| image.children.contains(digest)) {
+            return false;
+        }
+        self.images.remove(digest);
+        self.tags.retain(|_, tagged| tagged != digest);
+        true
     }
 
     pub(super) fn references(&self, blob: &str) -> bool {
@@ -80,11 +99,14 @@ impl EcrRepository {
 }
 
 impl Committed {
-    fn of(media_type: &str, bytes: &[u8]) -> Self {
+    fn of(media_type: &str, bytes: &[u8], number: usize) -> Self {
         let manifest: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let digest = |descriptor: &Value| descriptor["digest"].as_str().map(str::to_owned);
         let layers = manifest["layers"].as_array().into_iter().flatten();
+        let children = manifest["manifests"].as_array().into_iter().flatten();
         Self {
+            number,
+            children: children.filter_map(digest).collect(),
             media_type: media_type.to_owned(),
             artifact_type: manifest["artifactType"].as_str().map(str::to_owned),
             size: bytes.len(),

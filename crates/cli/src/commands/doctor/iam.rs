@@ -8,10 +8,11 @@ use onlay_store::{Destination, Location};
 
 use crate::arguments::{Command, Onlay};
 use crate::commands::copy::Copy;
-use crate::commands::mirror::Mirror;
+use crate::commands::mirror::{Mirror, Wanted};
 use crate::failure::Usage;
 use crate::look::LookOptions;
 use crate::mirrors::mirrors;
+use crate::options::RegistryOptions;
 use crate::publish::Request;
 use crate::terminal::print;
 
@@ -112,6 +113,9 @@ fn of_copy(copy: &Copy) -> anyhow::Result<Needs> {
 
 /// What a mirror needs: to look at its repositories, and to make and fill them.
 fn of_mirror(mut mirror: Mirror) -> anyhow::Result<Needs> {
+    if let Some(pruned) = mirror.pruned() {
+        return of_prune(pruned?);
+    }
     let wanted = mirror.wanted()?;
     let others = mirror.other_rights(&wanted);
     let registry = mirror.registry_options();
@@ -127,6 +131,18 @@ fn of_mirror(mut mirror: Mirror) -> anyhow::Result<Needs> {
         let (registry, repository) = entry.target();
         needs.add(registry, repository, Use::Push);
         needs.add(registry, repository, Use::DescribeTags);
+    }
+    Ok(needs)
+}
+
+/// What pruning needs: to list, to read what indexes name, and to delete.
+fn of_prune((wanted, options): (Wanted, &RegistryOptions)) -> anyhow::Result<Needs> {
+    let mut needs = options.ecr.needs()?;
+    for entry in &wanted.entries {
+        let (registry, repository) = entry.target();
+        for what in [Use::DescribeTags, Use::Pull, Use::Delete] {
+            needs.add(registry, repository, what);
+        }
     }
     Ok(needs)
 }
